@@ -1,0 +1,18 @@
+"""Callbacks: class means, pictures and files of a run."""
+
+from callbacks.class_means import BuildClassMeans
+from callbacks.counterfactual_grid import CounterfactualGrid
+from callbacks.counterfactual_writer import CounterfactualWriter
+from callbacks.metrics_json import MetricsJSON
+from callbacks.samples import ClassSamples
+from callbacks.stop_on_nonfinite import NonFiniteLossError, StopOnNonFiniteLoss
+
+__all__ = [
+    "BuildClassMeans",
+    "ClassSamples",
+    "CounterfactualGrid",
+    "CounterfactualWriter",
+    "MetricsJSON",
+    "NonFiniteLossError",
+    "StopOnNonFiniteLoss",
+]

@@ -1,0 +1,143 @@
+"""After fitting: batch-norm statistics and class means, into the checkpoints that are kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
+from torch import nn
+from tqdm.auto import tqdm
+
+from callbacks.data import shuffled_training_batches, strided_training_batches
+from lightning_ecinn.class_means import ClassMeans
+from lightning_ecinn.modules import IBINN
+
+__all__ = ["BuildClassMeans", "build_class_means", "reestimate_batch_norm"]
+
+
+class BuildClassMeans(pl.Callback):
+    """Make every kept checkpoint of a finished fit able to explain.
+
+    For the last and the best checkpoint (or, without checkpoints, for the module as it is):
+    batch-norm statistics are estimated again over the training set, then the mean latent of the
+    training images classified as each class is computed in float64 (Section 3.3), each image
+    once under any number of processes. Both are written into the checkpoint. Afterwards the
+    module holds the best checkpoint's weights.
+
+    Args:
+        batch_norm: whether to re-estimate the batch-norm statistics.
+    """
+
+    def __init__(self, batch_norm: bool = True):
+        self.batch_norm = batch_norm
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Build the means for each kept checkpoint, the best one last."""
+        if not isinstance(pl_module, IBINN) or trainer.interrupted:
+            return
+        paths = _kept_checkpoints(trainer)
+        if not paths:
+            self._build(trainer, pl_module)
+        for path in paths:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            pl_module.load_state_dict(state["state_dict"])
+            rank_zero_info(f"Building class means for {path.name}")
+            self._build(trainer, pl_module)
+            if trainer.is_global_zero:
+                _save(path, state, pl_module)
+            trainer.strategy.barrier("class means saved")
+
+    def _build(self, trainer: pl.Trainer, pl_module: IBINN) -> None:
+        if self.batch_norm:
+            reestimate_batch_norm(trainer, pl_module)
+        build_class_means(trainer, pl_module)
+
+
+@torch.no_grad()
+def build_class_means(trainer: pl.Trainer, pl_module: IBINN) -> None:
+    """Fill the classifier's ``class_means`` and ``class_counts`` from the training images."""
+    classifier = pl_module.classifier.eval()
+    metric = ClassMeans(classifier.num_classes, classifier.num_dims).to(pl_module.device)
+    batches = strided_training_batches(trainer)
+    for images in _images(trainer, pl_module, batches, "class means"):
+        z, _ = classifier.encode(images)
+        metric.update(z, classifier.mixture.logits(z).argmax(1))
+    means, counts = metric.compute()
+    classifier.class_means.copy_(means)
+    classifier.class_counts.copy_(counts)
+    for k in (counts == 0).nonzero().flatten().tolist():
+        rank_zero_warn(
+            f"No training image is classified as {classifier.class_names[k]}: this class has no "
+            "mean, so nothing can be explained from or to it. Train longer."
+        )
+
+
+@torch.no_grad()
+def reestimate_batch_norm(trainer: pl.Trainer, pl_module: IBINN) -> None:
+    """Batch-norm statistics as averages over the training set in training noise.
+
+    Every process goes through the same batches in the same order, so that all end with the same
+    statistics without exchanging any.
+    """
+    layers = [m for m in pl_module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    if not layers:
+        return
+    classifier = pl_module.classifier
+    pl_module._seed("train", 0)
+    with _averaging(pl_module, layers):
+        batches = shuffled_training_batches(trainer)
+        for images in _images(trainer, pl_module, batches, "batch-norm statistics"):
+            v = classifier.preprocessing(images, dequantize=True, noise=pl_module.hparams.noise)
+            classifier.flow(v)
+
+
+@contextmanager
+def _averaging(pl_module: IBINN, layers: list[nn.Module]) -> Iterator[None]:
+    """Batch norm accumulates a plain average; everything else is in evaluation mode."""
+    momenta = [layer.momentum for layer in layers]
+    pl_module.eval()
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None
+        layer.train()
+    try:
+        yield
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
+        pl_module.eval()
+
+
+def _images(
+    trainer: pl.Trainer, pl_module: IBINN, batches: Any, title: str
+) -> Iterator[torch.Tensor]:
+    shown = trainer.is_global_zero and trainer.progress_bar_callback is not None
+    for batch in tqdm(batches, desc=title, leave=False, disable=not shown):
+        images = batch[0].to(pl_module.device)
+        yield images
+
+
+def _kept_checkpoints(trainer: pl.Trainer) -> list[Path]:
+    """Last, then best, each file once; paths are those of the first process."""
+    found: dict[Path, Path] = {}
+    for name in ("last_model_path", "best_model_path"):
+        for callback in trainer.checkpoint_callbacks:
+            path = getattr(callback, name, "") if isinstance(callback, ModelCheckpoint) else ""
+            if path and Path(path).is_file():
+                found[Path(path).resolve()] = Path(path)
+    return trainer.strategy.broadcast(list(found.values()))
+
+
+def _save(path: Path, checkpoint: dict[str, Any], pl_module: IBINN) -> None:
+    """Replace a checkpoint in one step: at every moment there is a whole file."""
+    checkpoint["state_dict"] = {key: v.cpu() for key, v in pl_module.state_dict().items()}
+    temporary = path.with_suffix(".tmp")
+    torch.save(checkpoint, temporary)
+    os.replace(temporary, path)

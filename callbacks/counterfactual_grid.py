@@ -1,0 +1,257 @@
+"""The paper's figures of counterfactuals, after fitting and testing."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytorch_lightning as pl
+import torch
+from matplotlib.figure import Figure
+from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor
+
+from callbacks.data import first_images
+from callbacks.media import log_figure
+from lightning_ecinn.counterfactuals import Counterfactual, supplement_step
+from lightning_ecinn.explainer import Explainer
+from lightning_ecinn.figures import magnified, picture_grid
+from lightning_ecinn.modules import IBINN
+
+__all__ = ["CounterfactualGrid"]
+
+Selection = Literal[
+    "every_class", "one_image", "one_per_class", "one_class", "both_directions", "step_sweep"
+]
+_ROWS = ["input", "tipping α₀", "convincing α₁"]
+
+
+class CounterfactualGrid(pl.Callback):
+    """Draw counterfactuals of correctly classified images, under each the target's posterior.
+
+    The posterior is that of the picture as shown, rounded to 8 bits and encoded again.
+
+    Args:
+        selection: what is shown.
+            ``every_class``: one input of each class (rows) to every target (columns);
+            ``one_image``: one input of class `source` to every target, rows input, alpha_0,
+            alpha_1 (Figures 4 and 5);
+            ``one_per_class``: one input of each class to `target` (Figure 6);
+            ``one_class``: several inputs of class `source` to `target` (Figure 7);
+            ``both_directions``: inputs of `source` to `target`, then of `target` to `source`
+            (Figure 8, for two classes);
+            ``step_sweep``: inputs of class `source` to `target` at alpha_0 + t (1 - alpha_0) for
+            several t (the supplement's Figure 7).
+        source: class of the inputs.
+        target: class asked for.
+        count: number of inputs, where several are shown.
+        alpha: step of ``every_class``: "tipping", "convincing" or a number.
+        t: values of t for ``step_sweep``.
+        split: where the inputs come from: "train", "val" or "test".
+        seed: which inputs are drawn.
+        magnify: (rows, columns) of the top left corner to show enlarged beside each picture, as
+            for FakeMNIST's label pixels (Figure 3).
+        name: file name; by default says what is shown.
+    """
+
+    def __init__(
+        self,
+        selection: Selection = "every_class",
+        source: int = 3,
+        target: int = 0,
+        count: int = 9,
+        alpha: Literal["tipping", "convincing"] | float = "convincing",
+        t: list[float] = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2],  # noqa: B006
+        split: Literal["train", "val", "test"] = "test",
+        seed: int = 0,
+        magnify: tuple[int, int] | None = None,
+        name: str | None = None,
+    ):
+        self.selection = selection
+        self.source = source
+        self.target = target
+        self.count = count
+        self.alpha = alpha
+        self.t = t
+        self.split = split
+        self.seed = seed
+        self.magnify = magnify
+        self.name = name or self._default_name()
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Refuse classes that do not exist before anything is trained."""
+        if not isinstance(pl_module, IBINN):
+            return
+        last = pl_module.classifier.num_classes - 1
+        for name in ("source", "target"):
+            if not 0 <= getattr(self, name) <= last:
+                raise ValueError(
+                    f"CounterfactualGrid: {name} must be a class from 0 to {last}, got "
+                    f"{getattr(self, name)}."
+                )
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw once the class means are there."""
+        self._draw(trainer, pl_module)
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw for a tested checkpoint, unless `fit` has just drawn."""
+        self._draw(trainer, pl_module)
+
+    def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.is_global_zero or not isinstance(pl_module, IBINN) or trainer.interrupted:
+            return
+        if not pl_module.classifier.class_counts.any():
+            rank_zero_warn(f"No class means, no picture: {self.name} is left out.")
+            return
+        with torch.inference_mode():
+            figure = self._figure(trainer, pl_module.explainer)
+        if figure is not None:
+            log_figure(trainer, figure, self.name)
+
+    def _default_name(self) -> str:
+        detail = {
+            "every_class": f"{self.alpha}",
+            "one_image": f"{self.source}",
+            "one_per_class": f"to{self.target}",
+        }
+        pair = f"{self.source}to{self.target}"
+        name = f"{self.selection}-{detail.get(self.selection, pair)}"
+        return f"counterfactuals-{name}".replace("_", "-")
+
+    def _figure(self, trainer: pl.Trainer, explainer: Explainer) -> Figure | None:
+        images = _ByClass(trainer, explainer, self.split, self.seed)
+        try:
+            return getattr(self, f"_{self.selection}")(images, explainer)
+        except LookupError as error:
+            rank_zero_warn(f"{self.name} is left out: {error.args[0]}")
+            return None
+
+    def _every_class(self, images: _ByClass, explainer: Explainer) -> Figure:
+        classes = range(explainer.num_classes)
+        inputs = torch.stack([images.of(k, 1)[0] for k in classes])
+        targets = torch.arange(explainer.num_classes).expand(len(inputs), -1)
+        cf = explainer.explain(inputs, targets, self.alpha, undefined="keep")
+        posterior = _posterior_as_seen(explainer, cf)
+        pictures, captions = [], []
+        for i in classes:
+            pictures.append(
+                [self._shown(inputs[i]), *map(self._shown_if, cf.image[i], cf.defined[i])]
+            )
+            captions.append(["", *map(_percent, posterior[i], cf.defined[i])])
+        step = {"tipping": "tipping point α₀", "convincing": "convincing α₁"}
+        return picture_grid(
+            pictures,
+            column_labels=["input", *(f"→ {name}" for name in explainer.class_names)],
+            captions=captions,
+            title=f"counterfactuals, {step.get(str(self.alpha), f'α = {self.alpha}')}; below: "
+            "p(target) of the picture as shown",
+        )
+
+    def _one_image(self, images: _ByClass, explainer: Explainer) -> Figure:
+        image = images.of(self.source, 1)
+        targets = [k for k in range(explainer.num_classes) if k != self.source]
+        inputs = image.expand(len(targets), -1, -1, -1)
+        labels = [f"→ {explainer.class_names[k]}" for k in targets]
+        return self._three_rows(explainer, inputs, torch.tensor(targets), labels)
+
+    def _one_per_class(self, images: _ByClass, explainer: Explainer) -> Figure:
+        sources = [k for k in range(explainer.num_classes) if k != self.target]
+        inputs = torch.cat([images.of(k, 1) for k in sources])
+        target = torch.full((len(sources),), self.target)
+        names = explainer.class_names
+        labels = [f"{names[k]} → {names[self.target]}" for k in sources]
+        return self._three_rows(explainer, inputs, target, labels)
+
+    def _one_class(self, images: _ByClass, explainer: Explainer) -> Figure:
+        inputs = images.of(self.source, self.count)
+        target = torch.full((len(inputs),), self.target)
+        return self._three_rows(explainer, inputs, target, self._pair_labels(explainer, inputs))
+
+    def _both_directions(self, images: _ByClass, explainer: Explainer) -> Figure:
+        half = max(self.count // 2, 1)
+        there, back = images.of(self.source, half), images.of(self.target, half)
+        target = torch.tensor([self.target] * len(there) + [self.source] * len(back))
+        labels = [f"→ {explainer.class_names[k]}" for k in target.tolist()]
+        return self._three_rows(explainer, torch.cat((there, back)), target, labels)
+
+    def _step_sweep(self, images: _ByClass, explainer: Explainer) -> Figure:
+        inputs = images.of(self.source, min(self.count, 5))
+        tipping = explainer.explain(inputs, self.target, "tipping", undefined="keep")
+        pictures = [[self._shown(image)] for image in inputs]
+        captions = [[""] for _ in inputs]
+        for t in self.t:
+            offset, slope = supplement_step(t)
+            alpha = offset + slope * tipping.alpha
+            cf = explainer.explain(inputs, self.target, alpha, undefined="keep")
+            posterior = _posterior_as_seen(explainer, cf)
+            for i, picture in enumerate(cf.image):
+                pictures[i].append(self._shown_if(picture, cf.defined[i]))
+                captions[i].append(_percent(posterior[i], cf.defined[i]))
+        return picture_grid(
+            pictures,
+            column_labels=["input", *(f"t = {t:g}" for t in self.t)],
+            captions=captions,
+            title=f"{self._pair(explainer)}, α = α₀ + t (1 - α₀)",
+        )
+
+    def _three_rows(
+        self, explainer: Explainer, inputs: Tensor, target: Tensor, labels: list[str]
+    ) -> Figure:
+        """Rows input, alpha_0, alpha_1 as in the paper."""
+        pictures = [[self._shown(image) for image in inputs]]
+        captions = [[""] * len(inputs)]
+        for alpha in ("tipping", "convincing"):
+            cf = explainer.explain(inputs, target, alpha, undefined="keep")
+            posterior = _posterior_as_seen(explainer, cf)
+            pictures.append(list(map(self._shown_if, cf.image, cf.defined)))
+            captions.append(list(map(_percent, posterior, cf.defined)))
+        return picture_grid(pictures, row_labels=_ROWS, column_labels=labels, captions=captions)
+
+    def _pair(self, explainer: Explainer) -> str:
+        return f"{explainer.class_names[self.source]} → {explainer.class_names[self.target]}"
+
+    def _pair_labels(self, explainer: Explainer, inputs: Tensor) -> list[str]:
+        return [self._pair(explainer)] * len(inputs)
+
+    def _shown(self, image: Tensor) -> Tensor:
+        image = (image / 255 if image.dtype == torch.uint8 else image).cpu()
+        return image if self.magnify is None else magnified(image, *self.magnify)
+
+    def _shown_if(self, image: Tensor, defined: Tensor) -> Tensor | None:
+        return self._shown(image) if defined else None
+
+
+class _ByClass:
+    """Correctly classified images of a split, by class, in an order drawn by seed."""
+
+    def __init__(self, trainer: pl.Trainer, explainer: Explainer, split: str, seed: int):
+        self.images, labels = first_images(trainer, split, limit=2000)
+        predicted = explainer.posterior(self.images).argmax(1).cpu()
+        order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+        self.order = order[(predicted == labels)[order]]
+        self.labels, self.names = labels, explainer.class_names
+
+    def of(self, label: int, count: int) -> Tensor:
+        """The first `count` images of a class."""
+        chosen = self.order[self.labels[self.order] == label][:count]
+        if len(chosen) == 0:
+            raise LookupError(
+                f"no image of class {self.names[label]} is classified correctly among "
+                f"{len(self.labels)}."
+            )
+        return self.images[chosen]
+
+
+def _posterior_as_seen(explainer: Explainer, cf: Counterfactual) -> Tensor:
+    """p(target) of the 8-bit pictures, shaped like the targets."""
+    flat = cf.image_8bit.reshape(-1, *explainer.image_shape)
+    posterior = explainer.posterior(flat).reshape(*cf.target.shape, -1)
+    return posterior.gather(-1, cf.target.unsqueeze(-1)).squeeze(-1).cpu()
+
+
+def _percent(value: Tensor, defined: Tensor) -> str:
+    """The posterior in percent; near 0 and 1 without pretending to be either."""
+    if not defined:
+        return "no step"
+    percent = 100 * value.item()
+    return ">99.9 %" if percent > 99.9 else "<0.1 %" if percent < 0.1 else f"{percent:.1f} %"

@@ -1,0 +1,42 @@
+"""The one place that hands a picture to the run's folder and to the loggers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytorch_lightning as pl
+from matplotlib.figure import Figure
+from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
+
+__all__ = ["free_path", "log_figure"]
+
+
+def log_figure(trainer: pl.Trainer, figure: Figure, name: str) -> Path | None:
+    """Save a figure as ``<run>/pictures/<name>.png`` and send it to every logger.
+
+    Only the first process does anything. An existing file is never overwritten: the new one gets
+    a number.
+
+    Returns:
+        Where the picture lies; None on other processes.
+    """
+    if not trainer.is_global_zero:
+        return None
+    path = free_path(Path(trainer.default_root_dir) / "pictures" / f"{name}.png")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            logger.log_image(f"pictures/{name}", [str(path)], step=trainer.global_step)
+        elif isinstance(logger, TensorBoardLogger):
+            logger.experiment.add_figure(f"pictures/{name}", figure, trainer.global_step)
+    return path
+
+
+def free_path(path: Path) -> Path:
+    """The path itself, or with -2, -3, ... before its suffix if it is taken."""
+    candidate, number = path, 2
+    while candidate.exists():
+        candidate = path.with_stem(f"{path.stem}-{number}")
+        number += 1
+    return candidate

@@ -1,0 +1,19 @@
+"""Data sets as LightningDataModules: uint8 images in memory, a batch is one index operation."""
+
+from datamodules.base import InMemoryDataModule
+from datamodules.dataset import ImageArrays, ImageBatch
+from datamodules.errors import DataNotFoundError
+from datamodules.fake_mnist import FakeMNIST
+from datamodules.mnist import MNIST
+from datamodules.samplers import OrderedBatchSampler, TrainBatchSampler
+
+__all__ = [
+    "MNIST",
+    "DataNotFoundError",
+    "FakeMNIST",
+    "ImageArrays",
+    "ImageBatch",
+    "InMemoryDataModule",
+    "OrderedBatchSampler",
+    "TrainBatchSampler",
+]

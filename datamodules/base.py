@@ -1,0 +1,216 @@
+"""The data module that all data sets share, and that users subclass for their own."""
+
+import warnings
+from collections.abc import Sequence
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.warnings import PossibleUserWarning
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+
+from datamodules.checks import (
+    SPLITS,
+    SplitName,
+    check_arrays,
+    check_at_least,
+    check_description,
+    check_split,
+)
+from datamodules.dataset import ImageArrays
+from datamodules.samplers import OrderedBatchSampler, TrainBatchSampler
+from datamodules.splits import stratified_split
+
+
+class InMemoryDataModule(pl.LightningDataModule):
+    """Images that fit in memory, as uint8 batches (images (B, C, H, W), labels (B,), indices (B,)).
+
+    A data set of one's own is one method:
+
+        class Shapes(InMemoryDataModule):
+            def __init__(self, batch_size: int = 64):
+                names = ["circle", "square"]
+                super().__init__((1, 32, 32), names, val_size=500, batch_size=batch_size)
+
+            def load(self, train):
+                arrays = numpy.load("shapes_train.npz" if train else "shapes_test.npz")
+                return torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"])
+
+    `image_shape`, `num_classes` and `class_names` are there as soon as the object is.
+
+    Args:
+        image_shape: (channels, height, width).
+        class_names: one name per class, in the order of the labels.
+        val_size: images held out of the training images for validation, every class in proportion.
+        batch_size: training images per batch and process.
+        eval_batch_size: images per batch and process everywhere else.
+        seed: chooses the validation images, the order of training and the translations.
+        max_shift: translate training images by up to so many pixels each way, filling with zeros.
+        predict_split: what `predict` runs over: "train", "val" or "test".
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        class_names: Sequence[str],
+        val_size: int,
+        batch_size: int = 128,
+        eval_batch_size: int = 250,
+        seed: int = 0,
+        max_shift: int = 0,
+        predict_split: SplitName = "test",
+    ) -> None:
+        super().__init__()
+        check_description(image_shape, class_names)
+        check_at_least(1, batch_size=batch_size, eval_batch_size=eval_batch_size)
+        check_at_least(0, val_size=val_size, seed=seed, max_shift=max_shift)
+        check_split(predict_split, "predict_split")
+        if max_shift >= min(image_shape[1:]):
+            raise ValueError(
+                f"max_shift is {max_shift}, which can push a whole image of {image_shape[1]} x "
+                f"{image_shape[2]} pixels out of sight: give less than {min(image_shape[1:])}."
+            )
+        self.image_shape = tuple(image_shape)
+        self.class_names = list(class_names)
+        self.val_size = val_size
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.seed = seed
+        self.max_shift = max_shift
+        self.predict_split = predict_split
+        self._datasets: dict[str, ImageArrays] = {}
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes, K."""
+        return len(self.class_names)
+
+    def load(self, train: bool) -> tuple[Tensor, Tensor]:
+        """Return all training images, or all test images: (N, C, H, W) uint8 and labels (N,) int64.
+
+        Called once for each, when first needed. Subclasses implement it.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} does not say how to load its images: define load()."
+        )
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read what `stage` needs; the test images only to test, or to predict on them."""
+        _silence_worker_advice()
+        needed: dict[str, tuple[SplitName, ...]] = {
+            "fit": ("train",),
+            "validate": ("val",),
+            "test": ("test",),
+            "predict": (self.predict_split,),
+        }
+        for split in needed.get(stage or "", SPLITS):
+            self.dataset(split)
+
+    def dataset(self, split: SplitName) -> ImageArrays:
+        """Return the images of "train", "val" or "test", reading them if that is still to be done.
+
+        Raises:
+            ValueError: there is no such split, or `load` returned something unusable.
+        """
+        check_split(split)
+        if split not in self._datasets:
+            self._datasets |= self._read(train=split != "test")
+        return self._datasets[split]
+
+    def train_dataloader(self) -> DataLoader:
+        """Shuffled, augmented batches; the order depends on (seed, epoch) alone."""
+        if getattr(self.trainer, "overfit_batches", 0) > 0:
+            return self._ordered("train", self.batch_size)
+        dataset = self.dataset("train")
+        ranks = self._ranks()
+        sampler = TrainBatchSampler(dataset, self.batch_size, self.seed, self.max_shift, **ranks)
+        return _loader(dataset, sampler)
+
+    def val_dataloader(self) -> DataLoader | list:
+        """Held-out training images in order; no loader at all if `val_size` is 0."""
+        return self.ordered_dataloader("val") if len(self.dataset("val")) else []
+
+    def test_dataloader(self) -> DataLoader:
+        """Test images in order."""
+        return self.ordered_dataloader("test")
+
+    def predict_dataloader(self) -> DataLoader:
+        """Images of `predict_split` in order."""
+        return self.ordered_dataloader(self.predict_split)
+
+    def ordered_dataloader(self, split: SplitName) -> DataLoader:
+        """Return every image of `split` once, in order, unaugmented, shared out over the processes.
+
+        Raises:
+            ValueError: there is no such split, or it has fewer images than there are processes.
+        """
+        return self._ordered(split, self.eval_batch_size)
+
+    def describe(self) -> str:
+        """Return one line: per split read so far its images, smallest and largest class share."""
+        splits = [
+            _describe(split, self._datasets[split], self.class_names)
+            for split in SPLITS
+            if split in self._datasets
+        ]
+        return f"{type(self).__name__}: {'; '.join(splits) or 'nothing read yet'}"
+
+    def _ordered(self, split: SplitName, batch_size: int) -> DataLoader:
+        dataset = self.dataset(split)
+        return _loader(dataset, OrderedBatchSampler(dataset, batch_size, **self._ranks()))
+
+    def _ranks(self) -> dict[str, int]:
+        """This process's rank and their number; 0 and 1 outside a trainer."""
+        if self.trainer is None:
+            return {"num_replicas": 1, "rank": 0}
+        return {"num_replicas": self.trainer.world_size, "rank": self.trainer.global_rank}
+
+    def _read(self, train: bool) -> dict[str, ImageArrays]:
+        images, labels = self.load(train)
+        source = f"{type(self).__name__}.load(train={train})"
+        check_arrays(images, labels, self.image_shape, self.num_classes, source)
+        if not train:
+            return {"test": ImageArrays(images, labels)}
+        if self.val_size >= len(labels):
+            raise ValueError(
+                f"val_size is {self.val_size}, but there are only {len(labels)} training images: "
+                f"give less than {len(labels)}."
+            )
+        stay, held_out = stratified_split(labels, self.val_size, self.seed)
+        return {
+            "train": ImageArrays(images[stay], labels[stay]),
+            "val": ImageArrays(images[held_out], labels[held_out]),
+        }
+
+
+def _loader(dataset: ImageArrays, sampler: Sampler) -> DataLoader:
+    """Wrap a sampler of whole batches; its own generator leaves torch's global one untouched."""
+    return DataLoader(
+        dataset,
+        sampler=sampler,
+        batch_size=None,
+        pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator(),
+    )
+
+
+def _describe(split: str, dataset: ImageArrays, class_names: list[str]) -> str:
+    if len(dataset) == 0:
+        return f"{split} 0"
+    shares = 100 * dataset.labels.bincount(minlength=len(class_names)) / len(dataset)
+    low, high = int(shares.argmin()), int(shares.argmax())
+    if low == high:
+        return f"{split} {len(dataset):,} (each class {shares[low]:.1f} %)"
+    return (
+        f"{split} {len(dataset):,} (classes from {shares[low]:.1f} % for {class_names[low]} "
+        f"to {shares[high]:.1f} % for {class_names[high]})"
+    )
+
+
+def _silence_worker_advice() -> None:
+    """Hide Lightning's advice on loader workers, which would only slow down indexing in memory."""
+    message = r"The '\w+_dataloader' does not have many workers"
+    warnings.filterwarnings("ignore", message, category=PossibleUserWarning)

@@ -1,0 +1,86 @@
+"""Errors for data and settings that cannot work, each in one sentence."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+SplitName = Literal["train", "val", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+
+
+def check_split(split: str, argument: str = "split") -> None:
+    """Raise a ValueError unless `split` is the name of a split."""
+    if split not in SPLITS:
+        raise ValueError(f"{argument} is {split!r}; choose one of {', '.join(map(repr, SPLITS))}.")
+
+
+def check_at_least(lowest: int, **settings: int) -> None:
+    """Raise a ValueError for the first of `settings` that is below `lowest`."""
+    for name, value in settings.items():
+        if value < lowest:
+            raise ValueError(f"{name} is {value}; give {lowest} or more.")
+
+
+def check_description(image_shape: Sequence[int], class_names: Sequence[str]) -> None:
+    """Raise a ValueError unless these are (C, H, W) and two or more different names."""
+    if len(image_shape) != 3 or min(image_shape) < 1:
+        raise ValueError(
+            f"image_shape is {tuple(image_shape)}; give (channels, height, width), each 1 or more."
+        )
+    if isinstance(class_names, str) or len(class_names) < 2:
+        raise ValueError(f"class_names is {class_names!r}; give a list of two or more names.")
+    if len(set(class_names)) < len(class_names):
+        raise ValueError(
+            f"class_names has a name twice: {list(class_names)}; give each class its own."
+        )
+
+
+def check_arrays(
+    images: Tensor, labels: Tensor, image_shape: Sequence[int], num_classes: int, source: str
+) -> None:
+    """Check what `load` returned.
+
+    Args:
+        images: should be (N, C, H, W) uint8.
+        labels: should be (N,) int64 in 0 .. num_classes - 1.
+        image_shape: the announced (C, H, W).
+        num_classes: the announced number of classes.
+        source: what to call the culprit in the message, such as "MyData.load(train=True)".
+
+    Raises:
+        ValueError: one sentence about the first thing that is wrong.
+    """
+    _check_dtype(images, torch.uint8, "images", "grey levels 0..255", source)
+    _check_dtype(labels, torch.int64, "labels", "class numbers", source)
+    if tuple(images.shape[1:]) != tuple(image_shape):
+        raise ValueError(
+            f"{source} returned images of shape {tuple(images.shape)}, but image_shape is "
+            f"{tuple(image_shape)}: return (N, {', '.join(map(str, image_shape))})."
+        )
+    if tuple(labels.shape) != (len(images),):
+        raise ValueError(
+            f"{source} returned {len(images)} images and labels of shape {tuple(labels.shape)}: "
+            "return one label per image."
+        )
+    if len(images) == 0:
+        raise ValueError(f"{source} returned no images: return at least one.")
+    _check_range(labels, num_classes, source)
+
+
+def _check_dtype(value: object, dtype: torch.dtype, name: str, meaning: str, source: str) -> None:
+    if not isinstance(value, Tensor) or value.dtype != dtype:
+        given = value.dtype if isinstance(value, Tensor) else type(value).__name__
+        raise ValueError(
+            f"{source} returned {name} of type {given}: return a {dtype} tensor ({meaning})."
+        )
+
+
+def _check_range(labels: Tensor, num_classes: int, source: str) -> None:
+    lowest, highest = int(labels.min()), int(labels.max())
+    if lowest < 0 or highest >= num_classes:
+        raise ValueError(
+            f"{source} returned labels from {lowest} to {highest}, but there are {num_classes} "
+            f"class names: return labels in 0..{num_classes - 1}, or name more classes."
+        )

@@ -1,0 +1,78 @@
+"""FakeMNIST: digits whose class is one pixel at the edge, so that the true explanation is known."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from datamodules.mnist import MNIST
+from datamodules.seeding import FAKE_LABELS, random_state
+
+
+class FakeMNIST(MNIST):
+    """MNIST with random labels, each written into the image as one white pixel.
+
+    From Section 4.1 of the ECINN paper, https://arxiv.org/abs/2103.13701. The label is drawn
+    uniformly from 0..9, whatever the digit. The pixels (row 0..9, column 0) are black but for the
+    one in row `label`. So the class lies in these ten pixels alone, and what has to change from
+    class p to class q is known: (row p, column 0) and (row q, column 0).
+
+    Args:
+        label_seed: chooses the labels, of the training and of the test images apart.
+        kwargs: everything that `MNIST` takes.
+    """
+
+    def __init__(self, label_seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if label_seed < 0:
+            raise ValueError(f"label_seed is {label_seed}; give 0 or more.")
+        self.label_seed = label_seed
+
+    @property
+    def class_pixels(self) -> Tensor:
+        """Which pixels speak for which class: bool (K, C, H, W), one pixel per class."""
+        pixels = torch.zeros(self.num_classes, *self.image_shape, dtype=torch.bool)
+        classes = torch.arange(self.num_classes)
+        pixels[classes, :, classes, 0] = True
+        return pixels
+
+    def mask(self, p: Tensor | int, q: Tensor | int) -> Tensor:
+        """Return the pixels that tell class p from class q.
+
+        Args:
+            p: class or classes (B,) int64.
+            q: class or classes (B,) int64.
+
+        Returns:
+            bool (C, H, W), or (B, C, H, W) for tensors (B,), on their device.
+        """
+        p, q = torch.as_tensor(p), torch.as_tensor(q)
+        pixels = self.class_pixels.to(p.device)
+        return pixels[p] | pixels[q]
+
+    def load(self, train: bool) -> tuple[Tensor, Tensor]:
+        """Return relabelled digits: images (N, 1, 28, 28) uint8 and labels (N,) int64."""
+        digits, _ = super().load(train)
+        labels = draw_labels(len(digits), self.num_classes, self.label_seed, train)
+        return write_labels(digits, labels, self.class_pixels), labels
+
+
+def draw_labels(num_images: int, num_classes: int, seed: int, train: bool) -> Tensor:
+    """Draw labels (N,) int64 uniformly from 0 .. num_classes - 1."""
+    state = random_state(seed, FAKE_LABELS, int(train))
+    return torch.from_numpy(state.randint(0, num_classes, num_images, "int64"))
+
+
+def write_labels(images: Tensor, labels: Tensor, class_pixels: Tensor) -> Tensor:
+    """Blacken all class pixels and whiten those of each image's label, on a copy.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        labels: (N,) int64.
+        class_pixels: (K, C, H, W) bool.
+
+    Returns:
+        (N, C, H, W) uint8.
+    """
+    images = images.masked_fill(class_pixels.any(0), 0)
+    return images.masked_fill_(class_pixels[labels], 255)

@@ -1,0 +1,164 @@
+"""MNIST: all of it, or the sample that ships with this package."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datamodules.base import InMemoryDataModule
+from datamodules.checks import SplitName
+from datamodules.errors import DataNotFoundError
+from datamodules.idx import find_idx, read_idx
+
+SAMPLE = Path(__file__).parent / "data" / "mnist_sample.npz"
+_VAL_SIZE = {"full": 5000, "sample": 1000}
+_HINT = (
+    "`quickstart.yaml` needs neither files nor network, because it uses the sample that ships with "
+    "this package, `source: sample`"
+)
+
+
+class MNIST(InMemoryDataModule):
+    """Handwritten digits, 1 x 28 x 28, ten classes.
+
+    Args:
+        source: "full" for the 60,000 + 10,000 images, downloaded if they are not in `root`;
+            "sample" for the balanced part that ships with this package and needs no network.
+        root: folder of the full data, whose files lie in MNIST/raw below it as with torchvision.
+        val_size: training images held out for validation, every class in proportion; if not given,
+            5000 of the full data and 1000 of the sample.
+        batch_size: training images per batch and process.
+        eval_batch_size: images per batch and process everywhere else.
+        seed: chooses the validation images, the order of training and the translations.
+        max_shift: translate training images by up to so many pixels each way, filling with zeros.
+        predict_split: what `predict` runs over.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        source: Literal["sample", "full"] = "full",
+        root: str = "data",
+        val_size: int | None = None,
+        batch_size: int = 128,
+        eval_batch_size: int = 250,
+        seed: int = 0,
+        max_shift: int = 0,
+        predict_split: SplitName = "test",
+    ) -> None:
+        if source not in _VAL_SIZE:
+            raise ValueError(f"source is {source!r}; choose 'sample' or 'full'.")
+        super().__init__(
+            image_shape=(1, 28, 28),
+            class_names=[str(digit) for digit in range(10)],
+            val_size=_VAL_SIZE[source] if val_size is None else val_size,
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            seed=seed,
+            max_shift=max_shift,
+            predict_split=predict_split,
+        )
+        self.source = source
+        self.root = Path(root).expanduser().absolute()
+
+    def prepare_data(self) -> None:
+        """Download the full data unless it is there.
+
+        Raises:
+            DataNotFoundError: it is not there and cannot be downloaded.
+        """
+        if self.source == "full" and _missing(self.root):
+            _download_or_explain(self.root)
+
+    def load(self, train: bool) -> tuple[Tensor, Tensor]:
+        """Return the digits: images (N, 1, 28, 28) uint8 and labels (N,) int64.
+
+        Raises:
+            DataNotFoundError: the files are not there.
+            ValueError: a file is damaged.
+        """
+        images, labels = (
+            read_sample(train) if self.source == "sample" else read_full(self.root, train)
+        )
+        return images.unsqueeze(1), labels.long()
+
+
+def read_sample(train: bool) -> tuple[Tensor, Tensor]:
+    """Read the shipped sample: images (N, 28, 28) and labels (N,), both uint8."""
+    if not SAMPLE.is_file():
+        raise DataNotFoundError(
+            f"The MNIST sample is missing at {SAMPLE}: install the package again."
+        )
+    split = "train" if train else "test"
+    with np.load(SAMPLE) as arrays:
+        return torch.from_numpy(arrays[f"{split}_images"]), torch.from_numpy(
+            arrays[f"{split}_labels"]
+        )
+
+
+def read_full(root: Path, train: bool) -> tuple[Tensor, Tensor]:
+    """Read MNIST's own files: images (N, 28, 28) and labels (N,), both uint8."""
+    if missing := _missing(root):
+        raise DataNotFoundError(
+            f"MNIST's {missing[0].name} is not in {missing[0].parent}: call prepare_data() to "
+            f"download it, or give another `root`; {_HINT}."
+        )
+    images, labels = (read_idx(find_idx(stem) or stem) for stem in _stems(root, train))
+    return images, labels
+
+
+def _stems(root: Path, train: bool) -> tuple[Path, Path]:
+    """Where the images and the labels lie, but for a possible .gz."""
+    folder, prefix = root / "MNIST" / "raw", "train" if train else "t10k"
+    return folder / f"{prefix}-images-idx3-ubyte", folder / f"{prefix}-labels-idx1-ubyte"
+
+
+def _missing(root: Path) -> list[Path]:
+    stems = (*_stems(root, train=True), *_stems(root, train=False))
+    return [stem for stem in stems if find_idx(stem) is None]
+
+
+def _download_or_explain(root: Path) -> None:
+    try:
+        _download(root)
+        reason = "it left files out" if _missing(root) else None
+    except (
+        Exception
+    ) as error:  # whatever breaks (network, disk, torchvision itself), the remedy is the same
+        reason = _few_words(error)
+    if reason:
+        folder = _stems(root, train=True)[0].parent
+        raise DataNotFoundError(
+            f"MNIST is not in {folder} and downloading it failed ({reason}); {_HINT}."
+        )
+
+
+def _download(root: Path) -> None:
+    # Imported here: beside some builds of torch, torchvision fails at import; only this needs it.
+    from torchvision import datasets
+
+    with _socket_timeout(30):
+        datasets.MNIST(str(root), download=True)
+
+
+def _few_words(error: Exception) -> str:
+    first_line = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first_line[:120]}".rstrip(": ")
+
+
+@contextmanager
+def _socket_timeout(seconds: float) -> Iterator[None]:
+    """Let a connection that says nothing fail instead of hanging."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

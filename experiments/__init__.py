@@ -1,0 +1,5 @@
+"""Experiments: one complete, commented YAML each; and where they lie once installed."""
+
+from pathlib import Path
+
+FOLDER = Path(__file__).parent

@@ -1,0 +1,13 @@
+"""Counterfactual explanations in closed form from invertible classifiers (ECINN)."""
+
+from lightning_ecinn.torchvision_guard import import_torchvision
+
+import_torchvision()  # before anything imports torchmetrics or Lightning
+
+from lightning_ecinn.classifier import GenerativeClassifier  # noqa: E402
+from lightning_ecinn.counterfactuals import Counterfactual  # noqa: E402
+from lightning_ecinn.explainer import Explainer, load_classifier  # noqa: E402
+from lightning_ecinn.flows import ib_inn  # noqa: E402
+
+__all__ = ["Counterfactual", "Explainer", "GenerativeClassifier", "ib_inn", "load_classifier"]
+__version__ = "0.1.0"

@@ -1,0 +1,365 @@
+"""The public face: explanations from a trained classifier or a checkpoint."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from lightning_ecinn.classifier import GenerativeClassifier
+from lightning_ecinn.counterfactuals import (
+    PAPER_STEP,
+    Counterfactual,
+    alpha_convincing,
+    alpha_tipping,
+    class_direction,
+    explainable_pairs,
+)
+
+__all__ = ["Explainer", "load_classifier"]
+
+Step = Literal["tipping", "convincing"]
+
+_HALF_GREY_LEVEL = 0.5 / 255
+
+
+class Explainer:
+    """Counterfactual explanations of a generative classifier.
+
+    Args:
+        classifier: the trained classifier, with its class means; set to evaluation mode.
+        step: (offset, slope) of the convincing step alpha_1 = offset + slope alpha_0; the paper's
+            (4/5, 1/2) by default.
+        chunk_size: pictures that go through the network at once; bounds the memory.
+
+    Example:
+        >>> explainer = Explainer.from_checkpoint("last.ckpt")  # doctest: +SKIP
+        >>> cf = explainer.explain(images, target=3)  # doctest: +SKIP
+        >>> cf.image, cf.alpha, cf.heatmap  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        classifier: GenerativeClassifier,
+        *,
+        step: tuple[float, float] = PAPER_STEP,
+        chunk_size: int = 256,
+    ):
+        if chunk_size < 1:
+            raise ValueError(f"chunk_size must be at least 1, got {chunk_size}.")
+        self.classifier = classifier.eval()
+        self.step = step
+        self.chunk_size = chunk_size
+        self._precision_checked = False
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: str | PathLike[str],
+        *,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+        **kwargs: Any,
+    ) -> Explainer:
+        """Load a checkpoint of this project; it is read with ``weights_only=True``.
+
+        Args:
+            path: a ``.ckpt`` file written by ``fit``.
+            device: where to compute.
+            dtype: ``torch.float32`` or ``torch.float64``; double precision inverts any flow.
+            **kwargs: passed to :class:`Explainer`.
+        """
+        return cls(load_classifier(path).to(device=device, dtype=dtype), **kwargs)
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return self.classifier.num_classes
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """(C, H, W)."""
+        return self.classifier.image_shape
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One name per class."""
+        return self.classifier.class_names
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the computation."""
+        return self.classifier.class_means.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the computation happens."""
+        return self.classifier.class_means.device
+
+    @torch.no_grad()
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents z (B, D) and log abs det dz/dx (B,) of images (B, C, H, W)."""
+        parts = [self.classifier.encode(chunk) for chunk in self._chunks(self._images(images))]
+        return torch.cat([z for z, _ in parts]), torch.cat([log_det for _, log_det in parts])
+
+    @torch.no_grad()
+    def decode(self, z: Tensor) -> Tensor:
+        """Images (B, C, H, W) in [0, 1] of latents (B, D)."""
+        num_dims = self.classifier.num_dims
+        if z.ndim != 2 or z.shape[1] != num_dims:
+            raise ValueError(f"Latents must be (B, {num_dims}), got {tuple(z.shape)}.")
+        z = z.to(self.device, self.dtype)
+        return torch.cat([self.classifier.decode(chunk) for chunk in self._chunks(z)])
+
+    @torch.no_grad()
+    def posterior(self, images: Tensor) -> Tensor:
+        """p(y|x) of images (B, C, H, W) under a uniform prior (Eq. 2), (B, K)."""
+        return self.classifier.mixture.log_posterior(self.encode(images)[0]).exp()
+
+    @torch.no_grad()
+    def log_prob(self, images: Tensor) -> Tensor:
+        """Log p(x) of images (B, C, H, W) in nats, (B,): the density at grey level + 1/2."""
+        z, log_det = self.encode(images)
+        return self.classifier.mixture.log_prob(z) + log_det
+
+    @torch.no_grad()
+    def sample(self, labels: Tensor, temperature: float = 1.0) -> Tensor:
+        """Images (B, C, H, W) of the given classes (B,)."""
+        if not temperature >= 0:
+            raise ValueError(f"temperature must be 0 or larger, got {temperature}.")
+        labels = self._classes(labels, "labels").reshape(-1)
+        chunks = self._chunks(labels)
+        return torch.cat([self.classifier.sample(k, temperature=temperature) for k in chunks])
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Images after encoding and decoding: equal up to the precision of the inverse."""
+        return self.decode(self.encode(images)[0])
+
+    @torch.no_grad()
+    def explain(
+        self,
+        images: Tensor,
+        target: int | Tensor,
+        alpha: Step | float | Tensor = "convincing",
+        *,
+        undefined: Literal["raise", "keep"] = "raise",
+    ) -> Counterfactual:
+        """Counterfactual images: one forward pass, one inverse pass (Eq. 3).
+
+        Args:
+            images: (B, C, H, W), uint8 or float in [0, 1].
+            target: the class asked for: one for all, one per image (B,), or several per image
+                (B, T), for which the images are encoded only once.
+            alpha: "tipping" for alpha_0, where source and target are equally likely;
+                "convincing" for alpha_1; or a step length of one's own, a number or a tensor
+                shaped like target.
+            undefined: what to do about a pair of classes between which there is no step, because
+                one has no mean or their difference does not lead towards the target: an error,
+                or keep the image as it is, with ``defined`` False.
+
+        Returns:
+            The counterfactuals; an image that already is the target comes back as itself with
+            alpha 0.
+
+        Raises:
+            ValueError: for images of the wrong shape, type or range, a target that is no class,
+                or (unless kept) a pair of classes between which there is no step.
+        """
+        images = self._images(images)
+        target = self._classes(target, "target")
+        many = target if target.ndim == 2 else target.expand(len(images)).unsqueeze(1)
+        if len(many) != len(images):
+            raise ValueError(
+                f"target must be one class, ({len(images)},) or ({len(images)}, T) for "
+                f"{len(images)} images, got shape {tuple(target.shape)}."
+            )
+        self._check_precision(images)
+        result = self._explain(images, many, alpha, undefined)
+        if target.ndim == 2:
+            return result
+        fields = {name: value.squeeze(1) for name, value in vars(result).items()}
+        return Counterfactual(**fields)
+
+    def explainable_pairs(self) -> Tensor:
+        """Which (source, target) pairs have a counterfactual, bool (K, K)."""
+        model = self.classifier
+        return explainable_pairs(
+            model.mixture.component_means, model.class_means, model.class_counts
+        )
+
+    def _explain(
+        self,
+        images: Tensor,
+        target: Tensor,
+        alpha: Step | float | Tensor,
+        undefined: Literal["raise", "keep"],
+    ) -> Counterfactual:
+        mixture, num_targets = self.classifier.mixture, target.shape[1]
+        z, _ = self.encode(images)
+        source = mixture.logits(z).argmax(1, keepdim=True).expand_as(target)
+        same = source == target
+        if undefined == "raise":
+            self._check_pairs(source[~same], target[~same])
+        defined = same | self.explainable_pairs()[source, target]
+        direction = class_direction(self.classifier.class_means, source, target)
+        alphas = self._step(alpha, z, source, target, direction)
+        alphas = alphas.masked_fill(same | ~defined, 0)
+        latent = z.unsqueeze(1) + alphas.unsqueeze(-1) * direction
+        inputs = self._as_float(images).unsqueeze(1).expand(-1, num_targets, -1, -1, -1)
+        image = self._decoded(latent, inputs, moved=alphas != 0)
+        posterior = mixture.log_posterior(latent.flatten(0, 1)).exp().unflatten(0, target.shape)
+        return Counterfactual(inputs, image, source, target, alphas, posterior, latent, defined)
+
+    def _decoded(self, latent: Tensor, inputs: Tensor, moved: Tensor) -> Tensor:
+        """Pictures of the latents that moved; the others are their inputs."""
+        image = inputs.clone()
+        if moved.any():
+            image[moved] = self.decode(latent[moved])
+        return image
+
+    def _step(
+        self,
+        alpha: Step | float | Tensor,
+        z: Tensor,
+        source: Tensor,
+        target: Tensor,
+        direction: Tensor,
+    ) -> Tensor:
+        if isinstance(alpha, str):
+            if alpha not in ("tipping", "convincing"):
+                raise ValueError(
+                    f'alpha must be "tipping", "convincing" or a number, got "{alpha}".'
+                )
+            mu = self.classifier.mixture.component_means
+            alpha_0 = alpha_tipping(z.unsqueeze(1), direction, mu[source], mu[target])
+            return alpha_0 if alpha == "tipping" else alpha_convincing(alpha_0, self.step)
+        step = torch.as_tensor(alpha, dtype=self.dtype, device=self.device)
+        if not step.isfinite().all():
+            raise ValueError(f"alpha must be finite, got {alpha}.")
+        if step.ndim == 1 and target.shape[1] == 1:
+            step = step.unsqueeze(1)
+        if step.ndim and step.shape != target.shape:
+            raise ValueError(
+                f"alpha must be one number or shaped like the targets {tuple(target.shape)}, got "
+                f"shape {tuple(step.shape)}."
+            )
+        return step.expand_as(target).clone()
+
+    def _check_pairs(self, source: Tensor, target: Tensor) -> None:
+        counts = self.classifier.class_counts
+        if not counts.any():
+            raise ValueError(
+                "This classifier has no class means yet: they are built after `fit`, so explain "
+                "with a checkpoint of a finished run."
+            )
+        missing = [k for k in torch.cat((source, target)).unique().tolist() if counts[k] == 0]
+        if missing:
+            names = ", ".join(self.class_names[k] for k in missing)
+            raise ValueError(
+                f"No training image was classified as {names}, so there is no class mean to step "
+                "from or to: train longer, or explain other classes."
+            )
+        impossible = ~self.explainable_pairs()[source, target]
+        if impossible.any():
+            p, q = source[impossible][0], target[impossible][0]
+            raise ValueError(
+                f"There is no step from class {self.class_names[p]} to {self.class_names[q]}: the "
+                "difference of their class means does not lead towards the target. The "
+                "classifier is hardly trained: train longer."
+            )
+
+    def _check_precision(self, images: Tensor) -> None:
+        """Once per explainer: can this precision invert this flow?"""
+        if self._precision_checked or len(images) == 0:
+            return
+        self._precision_checked = True
+        few = images[:8]
+        error = (self.reconstruct(few) - self._as_float(few)).abs().max().item()
+        if not error <= _HALF_GREY_LEVEL:
+            warnings.warn(
+                f"Reconstructing the first images is off by up to {error:.2g} (in units of the "
+                f"range [0, 1]) in {self.dtype}: counterfactuals are off by as much. A flow that "
+                "is hardly trained can't be inverted in float32 (the paper's initial scales "
+                "multiply to 0.8^48); use dtype=torch.float64.",
+                stacklevel=3,
+            )
+
+    def _images(self, images: Tensor) -> Tensor:
+        """Images on the device, checked: uint8, or float in [0, 1]."""
+        if not isinstance(images, Tensor):
+            raise ValueError(
+                f"Images must be a torch.Tensor (B, C, H, W), got {type(images).__name__}: "
+                "use torch.as_tensor."
+            )
+        if images.ndim != 4 or tuple(images.shape[1:]) != self.image_shape:
+            channels, height, width = self.image_shape
+            raise ValueError(
+                f"Images must be (B, {channels}, {height}, {width}), got {tuple(images.shape)}."
+            )
+        if images.dtype == torch.uint8:
+            return images.to(self.device)
+        if not images.is_floating_point():
+            raise ValueError(
+                f"Images must be uint8 in 0..255 or float in [0, 1], got {images.dtype}."
+            )
+        # Negated, so that NaN fails too.
+        if len(images) and not (images.min() >= 0 and images.max() <= 1):
+            raise ValueError(
+                f"Float images must lie in [0, 1] without NaN, got values from "
+                f"{images.min().item():g} to {images.max().item():g}: divide by 255, or pass uint8."
+            )
+        return images.to(self.device, self.dtype)
+
+    def _as_float(self, images: Tensor) -> Tensor:
+        return images.to(self.dtype) / 255 if images.dtype == torch.uint8 else images
+
+    def _classes(self, classes: int | Tensor, name: str) -> Tensor:
+        classes = torch.as_tensor(classes, device=self.device)
+        if classes.is_floating_point() or classes.is_complex() or classes.dtype == torch.bool:
+            raise ValueError(f"{name} must be whole numbers, got {classes.dtype}.")
+        if classes.numel() and not (classes.min() >= 0 and classes.max() < self.num_classes):
+            raise ValueError(
+                f"{name} must be a class from 0 to {self.num_classes - 1}, got "
+                f"{classes.min().item()} to {classes.max().item()}."
+            )
+        return classes.long()
+
+    def _chunks(self, tensor: Tensor) -> Iterator[Tensor]:
+        return iter(tensor.split(self.chunk_size))
+
+
+def load_classifier(path: str | PathLike[str]) -> GenerativeClassifier:
+    """The classifier in a checkpoint of this project, on the CPU, in float32.
+
+    The file is read with ``weights_only=True``: a checkpoint can never run code.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is not a checkpoint of this project.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"No checkpoint at {path.resolve()}: give the path of a .ckpt file written by `fit`."
+        )
+    not_ours = f"{path} is not a checkpoint of a lightning_ecinn classifier"
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ValueError(f"{not_ours}: {str(error).splitlines()[0]}") from None
+    if not isinstance(checkpoint, dict) or "classifier" not in checkpoint:
+        raise ValueError(f"{not_ours}: it has no entry 'classifier'.")
+    classifier = GenerativeClassifier(**checkpoint["classifier"])
+    prefix = "classifier."
+    state = {
+        key.removeprefix(prefix): value
+        for key, value in checkpoint["state_dict"].items()
+        if key.startswith(prefix)
+    }
+    classifier.load_state_dict(state)
+    return classifier.eval()

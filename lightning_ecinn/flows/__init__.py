@@ -1,0 +1,14 @@
+"""The invertible network: knows nothing of labels or training."""
+
+from lightning_ecinn.flows.blocks import CouplingBlock, DownsamplingCoupling
+from lightning_ecinn.flows.build import ib_inn
+from lightning_ecinn.flows.transforms import DCTPooling, FixedPermutation, HaarDownsampling
+
+__all__ = [
+    "CouplingBlock",
+    "DCTPooling",
+    "DownsamplingCoupling",
+    "FixedPermutation",
+    "HaarDownsampling",
+    "ib_inn",
+]

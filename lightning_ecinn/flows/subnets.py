@@ -1,0 +1,88 @@
+"""The ordinary networks inside the coupling blocks: they need not be invertible."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+__all__ = ["conv_subnet", "linear_subnet", "strided_subnet"]
+
+# The original IB-INN sets momentum 0.999, so that its running statistics are those of the last
+# batch. With 0.1 validation during training means something; after training the statistics are
+# estimated again over the training set.
+_BATCH_NORM = {"eps": 1e-4, "momentum": 0.1}
+
+
+def conv_subnet(
+    in_channels: int,
+    out_channels: int,
+    *,
+    width: int,
+    dropout: float = 0.0,
+    leading_relu: bool = True,
+) -> nn.Sequential:
+    """Convolutional subnet of a coupling block, resolution kept.
+
+    [ReLU] - conv 3x3 - BN - ReLU - conv 3x3 - BN - ReLU - dropout - conv 1x1.
+
+    Args:
+        in_channels: channels of the passive half.
+        out_channels: scales and translations together.
+        width: hidden channels.
+        dropout: probability that a whole hidden channel is dropped.
+        leading_relu: left out where the input is the picture itself.
+    """
+    layers = [nn.ReLU()] if leading_relu else []
+    layers += [
+        nn.Conv2d(in_channels, width, 3, padding=1, bias=False),
+        nn.BatchNorm2d(width, **_BATCH_NORM),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(width, width, 3, padding=1, bias=False),
+        nn.BatchNorm2d(width, **_BATCH_NORM),
+        nn.ReLU(inplace=True),
+        nn.Dropout2d(dropout),
+        nn.Conv2d(width, out_channels, 1),
+    ]
+    return _initialised(nn.Sequential(*layers))
+
+
+def strided_subnet(in_channels: int, out_channels: int, *, width: int) -> nn.Sequential:
+    """Subnet of a downsampling block that halves the resolution (stride 2, no dropout)."""
+    return _initialised(
+        nn.Sequential(
+            nn.Conv2d(in_channels, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width, **_BATCH_NORM),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(width, width, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(width, **_BATCH_NORM),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(width, out_channels, 1),
+        )
+    )
+
+
+def linear_subnet(
+    in_features: int, out_features: int, *, width: int, dropout: float = 0.0
+) -> nn.Sequential:
+    """Subnet of the fully connected coupling: linear - ReLU - dropout - linear."""
+    return _initialised(
+        nn.Sequential(
+            nn.Linear(in_features, width),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(width, out_features),
+        )
+    )
+
+
+def _initialised(net: nn.Sequential) -> nn.Sequential:
+    for layer in net:
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight)
+        elif isinstance(layer, nn.Linear):
+            nn.init.kaiming_normal_(layer.weight)
+            _scale(layer.weight, 0.1)
+    return net
+
+
+def _scale(parameter: Tensor, factor: float) -> None:
+    parameter.data.mul_(factor)

@@ -1,0 +1,125 @@
+"""Fixed invertible transforms: Haar wavelets, DCT pooling and permutations.
+
+All follow FrEIA's convention: ``forward((x,), rev=False)`` returns ``((y,), log_det)`` with
+``log_det`` the log absolute determinant of d(output)/d(input) in nats, per sample or, where it
+is the same for every sample, a scalar.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import FrEIA.modules as Fm
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["DCTPooling", "FixedPermutation", "HaarDownsampling"]
+
+Dims = Sequence[tuple[int, ...]]
+Output = tuple[tuple[Tensor], Tensor | float]
+
+
+class HaarDownsampling(Fm.HaarDownsampling):
+    """FrEIA's orthonormal Haar wavelet downsampling, (C, H, W) to (4C, H/2, W/2).
+
+    The package's own inverse scales its input in place; this one leaves it alone.
+    """
+
+    def __init__(self, dims_in: Dims, dims_c: Dims | None = None):
+        _check_even(dims_in[0])
+        super().__init__(dims_in, dims_c, order_by_wavelet=False, rebalance=1.0)
+
+    def forward(
+        self, x: Iterable[Tensor], c: object = None, rev: bool = False, jac: bool = True
+    ) -> Output:
+        """Map (B, C, H, W) to (B, 4C, H/2, W/2), or back."""
+        (x,) = x
+        return super().forward((x.clone() if rev else x,), rev=rev, jac=jac)
+
+
+class DCTPooling(Fm.InvertibleModule):
+    r"""Two-dimensional DCT-II of every channel, flattened: (C, N, N) to (C N N,).
+
+    Along both spatial axes the unnormalised DCT-II
+    :math:`M_{ki} = 2 \cos(\pi k (2i + 1) / 2N)`; the result is divided by :math:`4 (N + 1)` and
+    flattened in the order (width frequency, height frequency, channel), so that the lowest
+    frequencies of all channels come first, as in IB-INN. Its exact log-determinant is
+    :math:`C N^2 \log \frac{N}{2 (N + 1)} + C N \log 2`.
+    """
+
+    def __init__(self, dims_in: Dims, dims_c: Dims | None = None):
+        super().__init__(dims_in, dims_c)
+        channels, height, width = dims_in[0]
+        if height != width:
+            raise ValueError(
+                f"The DCT needs square feature maps, got {height}x{width}: use square images."
+            )
+        self.channels, self.size = channels, width
+        k = torch.arange(width, dtype=torch.float64)
+        dct = 2 * torch.cos(math.pi * k[:, None] * (2 * k + 1) / (2 * width))
+        # One factor sqrt(1 / 4(N+1)) for each of the two axes.
+        dct /= math.sqrt(4 * (width + 1))
+        # In double precision whatever the default, so that a conversion to float64 is exact.
+        self._dct64, self._inverse64 = dct, torch.linalg.inv(dct)
+        self._cached: tuple[Tensor, Tensor] | None = None
+        self.log_det = channels * width**2 * math.log(
+            width / (2 * (width + 1))
+        ) + channels * width * math.log(2)
+
+    def _matrices(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        cached = self._cached
+        if cached is None or cached[0].dtype != like.dtype or cached[0].device != like.device:
+            cached = (self._dct64.to(like), self._inverse64.to(like))
+            self._cached = cached
+        return cached
+
+    def forward(
+        self, x: Iterable[Tensor], c: object = None, rev: bool = False, jac: bool = True
+    ) -> Output:
+        """Map (B, C, N, N) to (B, C N N), or back."""
+        (x,) = x
+        dct, inverse = self._matrices(x)
+        if rev:
+            maps = x.reshape(-1, self.size, self.size, self.channels).permute(0, 3, 2, 1)
+            return ((inverse @ maps @ inverse.T,), -self.log_det)
+        maps = dct @ x @ dct.T
+        return ((maps.permute(0, 3, 2, 1).reshape(x.shape[0], -1),), self.log_det)
+
+    def output_dims(self, input_dims: Dims) -> list[tuple[int]]:
+        """One vector of C N N entries."""
+        return [(math.prod(input_dims[0]),)]
+
+
+class FixedPermutation(Fm.InvertibleModule):
+    """A fixed random permutation of a vector: numpy's ``RandomState(seed).permutation(D)``.
+
+    FrEIA's ``PermuteRandom`` gives the same permutation, but reseeds numpy's global generator.
+    """
+
+    def __init__(self, dims_in: Dims, dims_c: Dims | None = None, seed: int = 0):
+        super().__init__(dims_in, dims_c)
+        permutation = torch.from_numpy(np.random.RandomState(seed).permutation(dims_in[0][0]))
+        self.register_buffer("permutation", permutation, persistent=False)
+        self.register_buffer("inverse", torch.argsort(permutation), persistent=False)
+
+    def forward(
+        self, x: Iterable[Tensor], c: object = None, rev: bool = False, jac: bool = True
+    ) -> Output:
+        """Permute (B, D)."""
+        (x,) = x
+        return ((x[:, self.inverse if rev else self.permutation],), 0.0)
+
+    def output_dims(self, input_dims: Dims) -> Dims:
+        """Unchanged."""
+        return input_dims
+
+
+def _check_even(dims: tuple[int, ...]) -> None:
+    _, height, width = dims
+    if height % 2 or width % 2:
+        raise ValueError(
+            f"Downsampling needs an even height and width, got {height}x{width}: use fewer "
+            "stages, or images whose side is divisible by a power of two."
+        )

@@ -1,0 +1,82 @@
+"""The Gaussian mixture over latents that makes a flow a classifier."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["GaussianMixture"]
+
+
+class GaussianMixture(nn.Module):
+    r"""Unit-variance Gaussians, one per class (Eq. 1 and 2 of the ECINN paper).
+
+    .. math::
+        \log p(z|y) = -\tfrac12 \|z - \mu_y\|^2 - \tfrac D2 \log 2\pi, \qquad
+        \log p(z) = \log \sum_y w_y \, p(z|y), \qquad w = \mathrm{softmax}(\phi)
+
+    The posterior uses a uniform prior, as the paper does; phi enters the training loss and
+    log p(z).
+
+    Args:
+        num_classes: K.
+        num_dims: D.
+    """
+
+    def __init__(self, num_classes: int, num_dims: int):
+        super().__init__()
+        if num_classes < 2 or num_dims < num_classes:
+            raise ValueError(
+                "A mixture needs at least 2 classes and as many dimensions as classes, got "
+                f"{num_classes} classes in {num_dims} dimensions."
+            )
+        self.component_means = nn.Parameter(_initial_means(num_classes, num_dims))
+        self.mixture_logits = nn.Parameter(torch.zeros(num_classes))
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return self.component_means.shape[0]
+
+    @property
+    def num_dims(self) -> int:
+        """D."""
+        return self.component_means.shape[1]
+
+    @property
+    def log_weights(self) -> Tensor:
+        """Log w_y, (K,)."""
+        return self.mixture_logits.log_softmax(0)
+
+    def logits(self, z: Tensor) -> Tensor:
+        """-1/2 ||z - mu_y||^2, (B, K), for latents z (B, D)."""
+        mu = self.component_means
+        squared_norms = z.square().sum(1, keepdim=True) + mu.square().sum(1)
+        return torch.addmm(squared_norms, z, mu.T, beta=-0.5)
+
+    def log_prob_given_class(self, z: Tensor) -> Tensor:
+        """Log p(z|y), (B, K), in nats."""
+        return self.logits(z) - self.num_dims / 2 * math.log(2 * math.pi)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Log p(z), (B,), in nats."""
+        return torch.logsumexp(self.log_weights + self.log_prob_given_class(z), dim=1)
+
+    def log_posterior(self, z: Tensor) -> Tensor:
+        """Log p(y|z) under a uniform prior (Eq. 2), (B, K)."""
+        return self.logits(z).log_softmax(1)
+
+    def mean_distances(self) -> Tensor:
+        """||mu_i - mu_j|| for every pair i < j, (K (K - 1) / 2,)."""
+        return torch.nn.functional.pdist(self.component_means)
+
+
+def _initial_means(num_classes: int, num_dims: int) -> Tensor:
+    """mu_y has 5 / sqrt(floor(2D / K)) at positions y, y + K, y + 2K, ..., else 0."""
+    scale = 5 / math.sqrt(2 * num_dims // num_classes)
+    means = torch.zeros(num_classes, num_dims)
+    for start in range(0, num_dims - num_classes + 1, num_classes):
+        means[:, start : start + num_classes] = scale * torch.eye(num_classes)
+    return means

@@ -1,0 +1,5 @@
+"""LightningModules."""
+
+from lightning_ecinn.modules.ibinn import IBINN
+
+__all__ = ["IBINN"]

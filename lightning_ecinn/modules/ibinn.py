@@ -1,0 +1,304 @@
+"""The IB-INN generative classifier as a LightningModule."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torchmetrics.functional import accuracy
+
+from lightning_ecinn.classifier import GenerativeClassifier
+from lightning_ecinn.counterfactuals import PAPER_STEP, Counterfactual
+from lightning_ecinn.explainer import Explainer, load_classifier
+from lightning_ecinn.losses import (
+    IBLoss,
+    bits_per_dim,
+    bits_per_dim_paper,
+    information_bottleneck_loss,
+)
+
+__all__ = ["IBINN"]
+
+Stage = Literal["train", "val", "test"]
+_STREAMS = {"train": 0, "val": 1, "test": 2}
+
+
+class IBINN(pl.LightningModule):
+    """Invertible generative classifier trained with the information-bottleneck loss.
+
+    Batches are ``(images, labels, ...)``: images (B, C, H, W) uint8, or float in [0, 1]; labels
+    (B,). The defaults are the ECINN paper's settings for MNIST.
+
+    Args:
+        image_shape: (C, H, W), square; the command line takes it from the data.
+        num_classes: K; the command line takes it from the data.
+        class_names: one name per class; the command line takes them from the data.
+        blocks: coupling blocks in each stage.
+        widths: hidden channels of the subnets in each stage.
+        dropouts: dropout of the subnets in each stage.
+        fc_blocks: fully connected coupling blocks at the end.
+        fc_width: their hidden width.
+        fc_dropout: their dropout.
+        clamp: bound of the log scale in every convolutional coupling.
+        init_scale: scale of every coupling block before training.
+        haar: begin with a Haar transform; by default only for pictures of one channel.
+        mean: m of the preprocessing, per channel; by default 0.5, or IB-INN's for colour.
+        std: s of the preprocessing, per channel; by default 0.5, or IB-INN's for colour.
+        init_from: start from the weights of this checkpoint of the same network.
+        beta: trade-off of the loss: 0 is a density model, infinity a plain classifier.
+        label_smoothing: share of each label spread over all classes.
+        noise: sigma of the Gaussian noise added to training images, in units of the grey range.
+        optimizer: "sgd", "adam" or "adamw".
+        lr: learning rate (the highest one, with the one-cycle schedule).
+        momentum: SGD's momentum.
+        betas: Adam's betas.
+        weight_decay: of the network's weights.
+        means_lr_factor: the component means learn this many times faster.
+        means_momentum: SGD's momentum for the component means.
+        mixture_momentum: SGD's momentum for the mixture weights.
+        schedule: "multistep" multiplies the learning rate by gamma at each milestone;
+            "onecycle" warms up and anneals to zero over the whole training, step by step.
+        milestones: epochs, for "multistep".
+        gamma: factor, for "multistep".
+        warmup: share of the training spent warming up, for "onecycle".
+        step: (offset, slope) of the convincing step alpha_1 = offset + slope alpha_0.
+        predict_target: the class that `predict` asks for; "all" for each class in turn.
+        predict_alpha: the step that `predict` takes: "tipping", "convincing" or a number.
+        channels_last: keep feature maps channel by channel last, which is faster on CPUs.
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        num_classes: int,
+        class_names: Sequence[str] | None = None,
+        blocks: list[int] = [24, 24],  # noqa: B006 (never changed; shown by --help)
+        widths: list[int] = [32, 64],  # noqa: B006
+        dropouts: list[float] = [0.0, 0.25],  # noqa: B006
+        fc_blocks: int = 1,
+        fc_width: int = 1024,
+        fc_dropout: float = 0.5,
+        clamp: float = 0.7,
+        init_scale: float = 0.8,
+        haar: bool | None = None,
+        mean: list[float] | None = None,
+        std: list[float] | None = None,
+        init_from: str | None = None,
+        beta: float = 1.4265,
+        label_smoothing: float = 0.01,
+        noise: float = 0.01,
+        optimizer: Literal["sgd", "adam", "adamw"] = "sgd",
+        lr: float = 0.07,
+        momentum: float = 0.9,
+        betas: tuple[float, float] = (0.95, 0.99),
+        weight_decay: float = 1e-4,
+        means_lr_factor: float = 3.0,
+        means_momentum: float = 0.0,
+        mixture_momentum: float = 0.8,
+        schedule: Literal["multistep", "onecycle"] = "multistep",
+        milestones: list[int] = [50],  # noqa: B006
+        gamma: float = 0.1,
+        warmup: float = 0.2,
+        step: tuple[float, float] = PAPER_STEP,
+        predict_target: Literal["all"] | int = "all",
+        predict_alpha: Literal["tipping", "convincing"] | float = "convincing",
+        channels_last: bool = True,
+    ):
+        super().__init__()
+        self.save_hyperparameters()
+        self.classifier = GenerativeClassifier(
+            image_shape,
+            num_classes,
+            class_names,
+            blocks=blocks,
+            widths=widths,
+            dropouts=dropouts,
+            fc_blocks=fc_blocks,
+            fc_width=fc_width,
+            fc_dropout=fc_dropout,
+            clamp=clamp,
+            init_scale=init_scale,
+            haar=haar,
+            mean=mean,
+            std=std,
+        )
+        if init_from is not None:
+            self._start_from(init_from)
+        if channels_last:
+            self.classifier.to(memory_format=torch.channels_last)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Posterior p(y|x), (B, K)."""
+        return self.classifier.posterior(images)
+
+    @property
+    def explainer(self) -> Explainer:
+        """Explains with the present weights; puts the classifier in evaluation mode."""
+        return Explainer(self.classifier, step=tuple(self.hparams.step))
+
+    # Training: the same images in the same noise, whatever happened before the step.
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Seed noise and dropout by step, so that a resumed run repeats the original."""
+        self._seed("train", self.global_step)
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """The IB loss of noisy images."""
+        images, labels, *_ = batch
+        v = self._memory_format(
+            self.classifier.preprocessing(images, dequantize=True, noise=self.hparams.noise)
+        )
+        logits, loss = self._loss(v, labels)
+        self._log_loss("train", loss, logits, labels)
+        return loss.total.mean()
+
+    def on_validation_batch_start(
+        self, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Seed the dequantisation, so that epochs are comparable."""
+        self._seed("val", batch_idx)
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Log loss, accuracy and both kinds of bits per dimension."""
+        self._evaluate("val", batch)
+
+    def on_test_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Seed the dequantisation, so that results can be repeated."""
+        self._seed("test", batch_idx)
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        """Log loss, accuracy and both kinds of bits per dimension."""
+        self._evaluate("test", batch)
+
+    def on_predict_start(self) -> None:
+        """Refuse a target that is no class before anything is computed."""
+        target = self.hparams.predict_target
+        if target != "all" and not 0 <= target < self.classifier.num_classes:
+            raise ValueError(
+                f"predict_target must be a class from 0 to {self.classifier.num_classes - 1} or "
+                f'"all", got {target}.'
+            )
+
+    def predict_step(self, batch: Any, batch_idx: int) -> Counterfactual:
+        """Counterfactuals of a batch, every target in a second dimension (B, T, ...)."""
+        images, *_ = batch
+        target = self.hparams.predict_target
+        classes = range(self.classifier.num_classes) if target == "all" else [target]
+        targets = torch.tensor(list(classes), device=self.device).expand(len(images), -1)
+        return self.explainer.explain(images, targets, self.hparams.predict_alpha, undefined="keep")
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Three parameter groups: network, component means, mixture weights."""
+        optimizer = self._optimizer()
+        if self.hparams.schedule == "multistep":
+            scheduler = torch.optim.lr_scheduler.MultiStepLR(
+                optimizer, milestones=self.hparams.milestones, gamma=self.hparams.gamma
+            )
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler}}
+        onecycle = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            max_lr=[group["lr"] for group in optimizer.param_groups],
+            total_steps=max(int(self.trainer.estimated_stepping_batches), 2),
+            pct_start=self.hparams.warmup,
+            cycle_momentum=False,
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": onecycle, "interval": "step"},
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store what builds the classifier again, so that `Explainer` needs nothing else."""
+        checkpoint["classifier"] = self.classifier.config
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        h, mixture = self.hparams, self.classifier.mixture
+        groups: list[dict[str, Any]] = [
+            {"params": list(self.classifier.flow.parameters()), "weight_decay": h.weight_decay},
+            {"params": [mixture.component_means], "lr": h.lr * h.means_lr_factor},
+            {"params": [mixture.mixture_logits]},
+        ]
+        groups[0]["params"] = [p for p in groups[0]["params"] if p.requires_grad]
+        if h.optimizer == "sgd":
+            groups[1]["momentum"] = h.means_momentum
+            groups[2]["momentum"] = h.mixture_momentum
+            return torch.optim.SGD(groups, lr=h.lr, momentum=h.momentum, weight_decay=0.0)
+        adam = torch.optim.Adam if h.optimizer == "adam" else torch.optim.AdamW
+        return adam(groups, lr=h.lr, betas=tuple(h.betas), weight_decay=0.0)
+
+    def _loss(self, v: Tensor, labels: Tensor) -> tuple[Tensor, IBLoss]:
+        """Logits (B, K) and the loss per image of flow inputs v."""
+        z, log_det = self.classifier.flow(v)
+        logits = self.classifier.mixture.logits(z)
+        loss = information_bottleneck_loss(
+            logits,
+            log_det,
+            self.classifier.mixture.mixture_logits,
+            labels,
+            beta=self.hparams.beta,
+            num_dims=self.classifier.num_dims,
+            label_smoothing=self.hparams.label_smoothing,
+        )
+        return logits, loss
+
+    def _evaluate(self, stage: Stage, batch: Any) -> None:
+        """Loss, accuracy and bpd_paper without noise; the exact bpd on dequantised images."""
+        images, labels, *_ = batch
+        v = self._memory_format(self.classifier.preprocessing(images))
+        logits, loss = self._loss(v, labels)
+        self._log_loss(stage, loss, logits, labels)
+        log_prob = self.classifier.log_prob(images, dequantize=True)
+        bpd = bits_per_dim(log_prob, self.classifier.num_dims).mean()
+        self._log({f"{stage}/bpd": bpd}, len(images), prog_bar=stage == "val")
+
+    def _log_loss(self, stage: Stage, loss: IBLoss, logits: Tensor, labels: Tensor) -> None:
+        num_classes = self.classifier.num_classes
+        values = {
+            f"{stage}/loss": loss.total.mean(),
+            f"{stage}/l_x": loss.l_x.mean(),
+            f"{stage}/l_y": loss.l_y.mean(),
+            f"{stage}/bpd_paper": bits_per_dim_paper(loss.l_x.mean()),
+        }
+        share = accuracy(logits, labels, task="multiclass", num_classes=num_classes)
+        distance = self.classifier.mixture.mean_distances().mean()
+        values[f"{stage}/mean_distance"] = distance
+        values = {key: value.detach() for key, value in values.items()}
+        self._log(values, len(labels))
+        self._log({f"{stage}/accuracy": share}, len(labels), prog_bar=True)
+
+    def _log(self, values: dict[str, Tensor], batch_size: int, prog_bar: bool = False) -> None:
+        self.log_dict(
+            values,
+            batch_size=batch_size,
+            prog_bar=prog_bar,
+            on_step=False,
+            on_epoch=True,
+            sync_dist=True,
+        )
+
+    def _memory_format(self, v: Tensor) -> Tensor:
+        if not self.hparams.channels_last:
+            return v
+        return v.contiguous(memory_format=torch.channels_last)
+
+    def _seed(self, stage: Stage, step: int) -> None:
+        run_seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
+        key = [run_seed, _STREAMS[stage], step, self.global_rank]
+        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1))
+
+    def _start_from(self, path: str) -> None:
+        source = load_classifier(Path(path).expanduser())
+        ours, theirs = self.classifier.config, source.config
+        different = [key for key in ours if ours[key] != theirs[key] and key != "class_names"]
+        if different:
+            details = ", ".join(f"{key} {theirs[key]} (here {ours[key]})" for key in different)
+            raise ValueError(
+                f"init_from: the network in {path} is another one: {details}. Set the same values."
+            )
+        self.classifier.load_state_dict(source.state_dict())

@@ -1,0 +1,64 @@
+"""A batch is one index operation on uint8, and a translation is what a loop per image gives."""
+
+import pytest
+import torch
+
+from datamodules import ImageArrays
+from datamodules.dataset import ShiftedIndices, translate
+
+
+def random_images(n=6, channels=3, height=7, width=5):
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(1, 256, (n, channels, height, width), generator=generator).byte()
+
+
+def translate_by_loop(images, shifts):
+    moved = torch.zeros_like(images)
+    _, _, height, width = images.shape
+    for image, out, (down, right) in zip(images, moved, shifts.tolist(), strict=True):
+        for row in range(height):
+            for column in range(width):
+                if 0 <= row - down < height and 0 <= column - right < width:
+                    out[:, row, column] = image[:, row - down, column - right]
+    return moved
+
+
+def test_a_batch_is_a_uint8_copy():
+    images, labels = random_images(), torch.arange(6)
+    dataset = ImageArrays(images, labels)
+    batch = dataset[torch.tensor([4, 0, 4])]
+
+    assert len(dataset) == 6
+    assert dataset.images is images
+    assert batch.images.dtype == torch.uint8
+    assert torch.equal(batch.images, torch.stack([images[4], images[0], images[4]]))
+    assert batch.labels.tolist() == batch.indices.tolist() == [4, 0, 4]
+    before = images.clone()
+    batch.images.zero_(), dataset[3].images.zero_()
+    assert torch.equal(images, before)
+    assert dataset[3].images.shape == (1, 3, 7, 5)
+
+
+@pytest.mark.parametrize("most", [0, 1, 4])
+def test_translate_equals_a_loop(most):
+    images = random_images(n=40)
+    generator = torch.Generator().manual_seed(1)
+    shifts = torch.randint(-most, most + 1, (40, 2), generator=generator)
+
+    assert torch.equal(translate(images, shifts), translate_by_loop(images, shifts))
+    assert translate(images, shifts).dtype == torch.uint8
+
+
+def test_translate_moves_down_and_right():
+    image = torch.zeros(1, 1, 4, 4, dtype=torch.uint8)
+    image[0, 0, 1, 1] = 9
+    assert translate(image, torch.tensor([[2, 1]])).nonzero().tolist() == [[0, 0, 3, 2]]
+
+
+def test_the_dataset_applies_the_shifts_it_is_asked_for():
+    images = random_images()
+    indices, shifts = torch.tensor([5, 2]), torch.tensor([[1, -2], [0, 3]])
+    batch = ImageArrays(images, torch.arange(6))[ShiftedIndices(indices, shifts)]
+
+    assert torch.equal(batch.images, translate_by_loop(images[indices], shifts))
+    assert batch.indices.tolist() == [5, 2]

@@ -1,0 +1,96 @@
+"""Who gets which image: every index once in evaluation, disjoint full batches in training."""
+
+from itertools import chain
+
+import pytest
+import torch
+from torch.utils.data import DistributedSampler
+
+from datamodules import OrderedBatchSampler, TrainBatchSampler
+
+WORLDS = [1, 2, 5]
+N = 37
+
+
+def ordered(world, batch_size=4, n=N):
+    return [list(OrderedBatchSampler(range(n), batch_size, world, rank)) for rank in range(world)]
+
+
+def train(world, batch_size=3, epoch=0, n=N, **settings):
+    samplers = [
+        TrainBatchSampler(range(n), batch_size, num_replicas=world, rank=rank, **settings)
+        for rank in range(world)
+    ]
+    for sampler in samplers:
+        sampler.set_epoch(epoch)
+    return [list(sampler) for sampler in samplers]
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("batch_size", [1, 2, 4, 100])
+@pytest.mark.parametrize("n", [N, 10, 5])
+def test_ordered_gives_every_index_once_in_equally_many_batches(world, batch_size, n):
+    ranks = ordered(world, batch_size, n)
+
+    for rank, batches in enumerate(ranks):
+        assert torch.cat(batches).tolist() == list(range(rank, n, world))
+    assert len({len(batches) for batches in ranks}) == 1
+    assert len(ranks[0]) == len(OrderedBatchSampler(range(n), batch_size, world, 0))
+    assert all(1 <= len(batch) <= max(batch_size, 2) for batches in ranks for batch in batches)
+
+
+def test_ordered_batches_are_as_few_as_the_batch_size_allows():
+    assert [len(batch) for batch in ordered(1)[0]] == [4] * 7 + [3] * 3
+    assert len(ordered(5)[0]) == 2  # 8 images on the longest rank, 4 a batch
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_train_ranks_are_disjoint_and_even(world):
+    ranks = train(world)
+
+    seen = torch.cat([torch.cat(batches) for batches in ranks])
+    assert len(seen.unique()) == len(seen)
+    assert set(seen.tolist()) <= set(range(N))
+    assert {len(batches) for batches in ranks} == {N // (3 * world)}
+    assert {len(batch) for batches in ranks for batch in batches} == {3}
+
+
+def test_train_order_depends_on_seed_and_epoch_alone():
+    torch.manual_seed(1)
+    first = torch.cat(train(1, epoch=4, seed=7)[0])
+    torch.manual_seed(2)
+    torch.rand(3)
+
+    assert torch.equal(first, torch.cat(train(1, epoch=4, seed=7)[0]))
+    assert not torch.equal(first, torch.cat(train(1, epoch=5, seed=7)[0]))
+    assert not torch.equal(first, torch.cat(train(1, epoch=4, seed=8)[0]))
+
+
+def test_samplers_leave_the_global_generator_alone():
+    before = torch.get_rng_state()
+    train(2, max_shift=2), ordered(2)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(("world", "size"), [(1, 37), (2, 18), (5, 7)])
+def test_train_keeps_one_smaller_batch_where_none_is_full(world, size):
+    ranks = train(world, batch_size=1000)
+    assert [[len(batch) for batch in batches] for batches in ranks] == [[size]] * world
+    assert len(torch.cat(list(chain(*ranks))).unique()) == world * size
+
+
+def test_shifts_fill_their_range_and_differ_by_rank_batch_and_epoch():
+    first, second = train(2, batch_size=500, n=4000, max_shift=2)
+    assert set(first[0].shifts.flatten().tolist()) == {-2, -1, 0, 1, 2}
+    other_epoch = train(2, batch_size=500, n=4000, max_shift=2, epoch=1)[0]
+    for other in (first[1], second[0], other_epoch[0]):
+        assert not torch.equal(first[0].shifts, other.shifts)
+    again = train(2, batch_size=500, n=4000, max_shift=2)[0]
+    assert torch.equal(first[0].shifts, again[0].shifts)
+
+
+@pytest.mark.parametrize("sampler", [OrderedBatchSampler, TrainBatchSampler])
+def test_samplers_are_what_lightning_keeps_and_refuse_too_many_ranks(sampler):
+    assert isinstance(sampler(range(4), 2), DistributedSampler)
+    with pytest.raises(ValueError, match="4 images cannot be shared by 5 processes"):
+        sampler(range(4), 2, num_replicas=5, rank=0)
