@@ -1,5 +1,6 @@
 """Callbacks: class means, pictures and files of a run."""
 
+from callbacks.checkpoint import RunCheckpoint
 from callbacks.class_means import BuildClassMeans
 from callbacks.counterfactual_grid import CounterfactualGrid
 from callbacks.counterfactual_writer import CounterfactualWriter
@@ -14,5 +15,6 @@ __all__ = [
     "CounterfactualWriter",
     "MetricsJSON",
     "NonFiniteLossError",
+    "RunCheckpoint",
     "StopOnNonFiniteLoss",
 ]

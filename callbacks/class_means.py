@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +46,15 @@ class BuildClassMeans(pl.Callback):
         paths = _kept_checkpoints(trainer)
         if not paths:
             self._build(trainer, pl_module)
+        built_for = None
         for path in paths:
             state = torch.load(path, map_location="cpu", weights_only=True)
-            pl_module.load_state_dict(state["state_dict"])
-            rank_zero_info(f"Building class means for {path.name}")
-            self._build(trainer, pl_module)
+            if state["global_step"] != built_for:  # often the last is the best
+                rank_zero_info(f"Building the class means of {path.name}")
+                pl_module.load_state_dict(state["state_dict"])
+                self._build(trainer, pl_module)
+                built_for = state["global_step"]
+            trainer.strategy.barrier("every process has read the checkpoint")
             if trainer.is_global_zero:
                 _save(path, state, pl_module)
             trainer.strategy.barrier("class means saved")
@@ -63,7 +68,8 @@ class BuildClassMeans(pl.Callback):
 @torch.no_grad()
 def build_class_means(trainer: pl.Trainer, pl_module: IBINN) -> None:
     """Fill the classifier's ``class_means`` and ``class_counts`` from the training images."""
-    classifier = pl_module.classifier.eval()
+    classifier = pl_module.classifier
+    classifier.eval()
     metric = ClassMeans(classifier.num_classes, classifier.num_dims).to(pl_module.device)
     batches = strided_training_batches(trainer)
     for images in _images(trainer, pl_module, batches, "class means"):
@@ -90,16 +96,18 @@ def reestimate_batch_norm(trainer: pl.Trainer, pl_module: IBINN) -> None:
     if not layers:
         return
     classifier = pl_module.classifier
-    pl_module._seed("train", 0)
+    torch.manual_seed(0)  # the same noise on every process
     with _averaging(pl_module, layers):
         batches = shuffled_training_batches(trainer)
         for images in _images(trainer, pl_module, batches, "batch-norm statistics"):
-            v = classifier.preprocessing(images, dequantize=True, noise=pl_module.hparams.noise)
+            v = classifier.preprocessing(images, dequantize=True, noise=pl_module.hparams["noise"])
             classifier.flow(v)
 
 
 @contextmanager
-def _averaging(pl_module: IBINN, layers: list[nn.Module]) -> Iterator[None]:
+def _averaging(
+    pl_module: IBINN, layers: Sequence[nn.modules.batchnorm._BatchNorm]
+) -> Iterator[None]:
     """Batch norm accumulates a plain average; everything else is in evaluation mode."""
     momenta = [layer.momentum for layer in layers]
     pl_module.eval()
@@ -116,22 +124,25 @@ def _averaging(pl_module: IBINN, layers: list[nn.Module]) -> Iterator[None]:
 
 
 def _images(
-    trainer: pl.Trainer, pl_module: IBINN, batches: Any, title: str
+    trainer: pl.Trainer, pl_module: IBINN, batches: Iterable[Any], title: str
 ) -> Iterator[torch.Tensor]:
+    if trainer.fast_dev_run:  # type: ignore[attr-defined]
+        batches = islice(batches, trainer.num_training_batches)  # type: ignore[arg-type]
     shown = trainer.is_global_zero and trainer.progress_bar_callback is not None
-    for batch in tqdm(batches, desc=title, leave=False, disable=not shown):
-        images = batch[0].to(pl_module.device)
-        yield images
+    hidden = None if shown else True  # None: hidden unless on a terminal
+    for batch in tqdm(batches, desc=title, leave=False, mininterval=1.0, disable=hidden):
+        yield batch[0].to(pl_module.device)
 
 
 def _kept_checkpoints(trainer: pl.Trainer) -> list[Path]:
-    """Last, then best, each file once; paths are those of the first process."""
+    """Last, then best, each file of this run once; paths are those of the first process."""
     found: dict[Path, Path] = {}
+    callbacks = [c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)]
     for name in ("last_model_path", "best_model_path"):
-        for callback in trainer.checkpoint_callbacks:
-            path = getattr(callback, name, "") if isinstance(callback, ModelCheckpoint) else ""
-            if path and Path(path).is_file():
-                found[Path(path).resolve()] = Path(path)
+        for callback in callbacks:
+            path = Path(getattr(callback, name) or "none")
+            if path.is_file() and path.parent == Path(callback.dirpath or ""):
+                found[path.resolve()] = path
     return trainer.strategy.broadcast(list(found.values()))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from callbacks.data import first_images
 from callbacks.media import log_figure
+from datamodules.checks import SplitName
 from lightning_ecinn.counterfactuals import Counterfactual, supplement_step
 from lightning_ecinn.explainer import Explainer
 from lightning_ecinn.figures import magnified, picture_grid
@@ -76,6 +78,7 @@ class CounterfactualGrid(pl.Callback):
         self.seed = seed
         self.magnify = magnify
         self.name = name or self._default_name()
+        self._fit_has_drawn = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuse classes that do not exist before anything is trained."""
@@ -92,10 +95,13 @@ class CounterfactualGrid(pl.Callback):
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw once the class means are there."""
         self._draw(trainer, pl_module)
+        self._fit_has_drawn = True
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw for a tested checkpoint, unless `fit` has just drawn."""
-        self._draw(trainer, pl_module)
+        if not self._fit_has_drawn:
+            self._draw(trainer, pl_module)
+        self._fit_has_drawn = False
 
     def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.is_global_zero or not isinstance(pl_module, IBINN) or trainer.interrupted:
@@ -127,24 +133,20 @@ class CounterfactualGrid(pl.Callback):
             return None
 
     def _every_class(self, images: _ByClass, explainer: Explainer) -> Figure:
-        classes = range(explainer.num_classes)
-        inputs = torch.stack([images.of(k, 1)[0] for k in classes])
+        inputs, _ = images.one_of_each(range(explainer.num_classes))
         targets = torch.arange(explainer.num_classes).expand(len(inputs), -1)
         cf = explainer.explain(inputs, targets, self.alpha, undefined="keep")
         posterior = _posterior_as_seen(explainer, cf)
         pictures, captions = [], []
-        for i in classes:
-            pictures.append(
-                [self._shown(inputs[i]), *map(self._shown_if, cf.image[i], cf.defined[i])]
-            )
+        for i, image in enumerate(inputs):
+            pictures.append([self._shown(image), *map(self._shown_if, cf.image[i], cf.defined[i])])
             captions.append(["", *map(_percent, posterior[i], cf.defined[i])])
-        step = {"tipping": "tipping point α₀", "convincing": "convincing α₁"}
-        return picture_grid(
+        step = {"tipping": "tipping point α₀", "convincing": "convincing step α₁"}
+        return self._grid(
             pictures,
             column_labels=["input", *(f"→ {name}" for name in explainer.class_names)],
             captions=captions,
-            title=f"counterfactuals, {step.get(str(self.alpha), f'α = {self.alpha}')}; below: "
-            "p(target) of the picture as shown",
+            title=step.get(str(self.alpha), f"step α = {self.alpha}"),
         )
 
     def _one_image(self, images: _ByClass, explainer: Explainer) -> Figure:
@@ -155,8 +157,8 @@ class CounterfactualGrid(pl.Callback):
         return self._three_rows(explainer, inputs, torch.tensor(targets), labels)
 
     def _one_per_class(self, images: _ByClass, explainer: Explainer) -> Figure:
-        sources = [k for k in range(explainer.num_classes) if k != self.target]
-        inputs = torch.cat([images.of(k, 1) for k in sources])
+        others = [k for k in range(explainer.num_classes) if k != self.target]
+        inputs, sources = images.one_of_each(others)
         target = torch.full((len(sources),), self.target)
         names = explainer.class_names
         labels = [f"{names[k]} → {names[self.target]}" for k in sources]
@@ -177,7 +179,7 @@ class CounterfactualGrid(pl.Callback):
     def _step_sweep(self, images: _ByClass, explainer: Explainer) -> Figure:
         inputs = images.of(self.source, min(self.count, 5))
         tipping = explainer.explain(inputs, self.target, "tipping", undefined="keep")
-        pictures = [[self._shown(image)] for image in inputs]
+        pictures: list[list[Tensor | None]] = [[self._shown(image)] for image in inputs]
         captions = [[""] for _ in inputs]
         for t in self.t:
             offset, slope = supplement_step(t)
@@ -187,25 +189,32 @@ class CounterfactualGrid(pl.Callback):
             for i, picture in enumerate(cf.image):
                 pictures[i].append(self._shown_if(picture, cf.defined[i]))
                 captions[i].append(_percent(posterior[i], cf.defined[i]))
-        return picture_grid(
+        return self._grid(
             pictures,
             column_labels=["input", *(f"t = {t:g}" for t in self.t)],
             captions=captions,
-            title=f"{self._pair(explainer)}, α = α₀ + t (1 - α₀)",
+            title=f"{self._pair(explainer)}, step α = α₀ + t (1 - α₀)",
         )
 
     def _three_rows(
         self, explainer: Explainer, inputs: Tensor, target: Tensor, labels: list[str]
     ) -> Figure:
         """Rows input, alpha_0, alpha_1 as in the paper."""
-        pictures = [[self._shown(image) for image in inputs]]
+        pictures: list[list[Tensor | None]] = [[self._shown(image) for image in inputs]]
         captions = [[""] * len(inputs)]
         for alpha in ("tipping", "convincing"):
             cf = explainer.explain(inputs, target, alpha, undefined="keep")
             posterior = _posterior_as_seen(explainer, cf)
             pictures.append(list(map(self._shown_if, cf.image, cf.defined)))
             captions.append(list(map(_percent, posterior, cf.defined)))
-        return picture_grid(pictures, row_labels=_ROWS, column_labels=labels, captions=captions)
+        return self._grid(pictures, row_labels=_ROWS, column_labels=labels, captions=captions)
+
+    def _grid(self, pictures: list[list[Tensor | None]], title: str = "", **labels: Any) -> Figure:
+        """The pictures, with a title that says what the numbers are."""
+        title = f"{title}; below" if title else "Below"
+        title = f"{title} each picture: p(target) of the picture as shown"
+        gap = 0.05 if self.magnify is None else 0.15
+        return picture_grid(pictures, title=title, gap=gap, **labels)
 
     def _pair(self, explainer: Explainer) -> str:
         return f"{explainer.class_names[self.source]} → {explainer.class_names[self.target]}"
@@ -224,7 +233,7 @@ class CounterfactualGrid(pl.Callback):
 class _ByClass:
     """Correctly classified images of a split, by class, in an order drawn by seed."""
 
-    def __init__(self, trainer: pl.Trainer, explainer: Explainer, split: str, seed: int):
+    def __init__(self, trainer: pl.Trainer, explainer: Explainer, split: SplitName, seed: int):
         self.images, labels = first_images(trainer, split, limit=2000)
         predicted = explainer.posterior(self.images).argmax(1).cpu()
         order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
@@ -240,6 +249,13 @@ class _ByClass:
                 f"{len(self.labels)}."
             )
         return self.images[chosen]
+
+    def one_of_each(self, classes: Iterable[int]) -> tuple[Tensor, list[int]]:
+        """One image of each class that has one, (B, C, H, W), and these classes."""
+        with_image = sorted(set(classes) & set(self.labels[self.order].tolist()))
+        if not with_image:
+            raise LookupError(f"none of {len(self.labels)} images is classified correctly.")
+        return torch.cat([self.of(k, 1) for k in with_image]), with_image
 
 
 def _posterior_as_seen(explainer: Explainer, cf: Counterfactual) -> Tensor:

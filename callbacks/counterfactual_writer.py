@@ -49,23 +49,27 @@ class CounterfactualWriter(BasePredictionWriter):
         dataloader_idx: int,
     ) -> None:
         """Keep what is written of a batch, as small arrays."""
-        self._parts.append(_arrays(prediction))
+        if isinstance(prediction, Counterfactual):
+            self._parts.append(_arrays(prediction))
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Each process leaves its part; the first one puts them together."""
-        path = Path(trainer.default_root_dir) / self.filename
+        path = Path(trainer.strategy.broadcast(trainer.default_root_dir)) / self.filename
         path.parent.mkdir(parents=True, exist_ok=True)
-        mine = {key: np.concatenate([part[key] for part in self._parts]) for key in self._parts[0]}
+        keys = self._parts[0] if self._parts else {}
+        mine = {key: np.concatenate([part[key] for part in self._parts]) for key in keys}
         self._parts = []
         if trainer.world_size > 1:
-            np.savez(_part_path(path, trainer.global_rank), **mine)
+            np.savez(_part_path(path, trainer.global_rank), **mine)  # type: ignore[arg-type]
             trainer.strategy.barrier("parts written")
         if trainer.is_global_zero:
             if trainer.world_size > 1:
                 mine = _interleaved(path, trainer.world_size)
-            path = free_path(path)
-            np.savez_compressed(path, class_names=pl_module.classifier.class_names, **mine)
-            rank_zero_info(f"Wrote the counterfactuals of {len(mine['inputs'])} images to {path}")
+            if mine:
+                count, path = len(mine["inputs"]), free_path(path)
+                mine["class_names"] = np.array(pl_module.explainer.class_names)  # type: ignore
+                np.savez_compressed(path, **mine)  # type: ignore[arg-type]
+                rank_zero_info(f"Wrote the counterfactuals of {count} images to {path}")
         trainer.strategy.barrier("counterfactuals written")
 
 
@@ -92,12 +96,13 @@ def _part_path(path: Path, rank: int) -> Path:
 def _interleaved(path: Path, world: int) -> dict[str, np.ndarray]:
     """The parts in the order of the split: process r has images r, r + world, ..."""
     parts = [dict(np.load(_part_path(path, rank))) for rank in range(world)]
-    total = sum(len(part["inputs"]) for part in parts)
+    total = sum(len(part["inputs"]) for part in parts if part)
     merged = {}
     for key, first in parts[0].items():
         merged[key] = np.empty((total, *first.shape[1:]), first.dtype)
         for rank, part in enumerate(parts):
-            merged[key][rank::world] = part[key]
+            if part:  # there may be fewer images than processes
+                merged[key][rank::world] = part[key]
     for rank in range(world):
         _part_path(path, rank).unlink()
     return merged

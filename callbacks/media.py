@@ -11,11 +11,20 @@ from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 __all__ = ["free_path", "log_figure"]
 
 
-def log_figure(trainer: pl.Trainer, figure: Figure, name: str) -> Path | None:
+def log_figure(
+    trainer: pl.Trainer, figure: Figure, name: str, series: str | None = None
+) -> Path | None:
     """Save a figure as ``<run>/pictures/<name>.png`` and send it to every logger.
 
     Only the first process does anything. An existing file is never overwritten: the new one gets
     a number.
+
+    Args:
+        trainer: knows the folder, the loggers and the step.
+        figure: what to save.
+        name: says what is shown.
+        series: name shared by pictures of the same thing at different steps, under which loggers
+            keep them together; by default `name`.
 
     Returns:
         Where the picture lies; None on other processes.
@@ -25,11 +34,12 @@ def log_figure(trainer: pl.Trainer, figure: Figure, name: str) -> Path | None:
     path = free_path(Path(trainer.default_root_dir) / "pictures" / f"{name}.png")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
+    key = f"pictures/{series or name}"
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):
-            logger.log_image(f"pictures/{name}", [str(path)], step=trainer.global_step)
+            logger.log_image(key, [str(path)], step=trainer.global_step)
         elif isinstance(logger, TensorBoardLogger):
-            logger.experiment.add_figure(f"pictures/{name}", figure, trainer.global_step)
+            logger.experiment.add_figure(key, figure, trainer.global_step)
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from pathlib import Path
@@ -23,6 +24,11 @@ class MetricsJSON(pl.Callback):
     def __init__(self) -> None:
         self._content: dict[str, Any] = {"epochs": [], "latest": {}}
         self._start = time.monotonic()
+
+    @property
+    def latest(self) -> dict[str, float | None]:
+        """The newest value of every metric."""
+        return self._content["latest"]
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
@@ -58,5 +64,7 @@ class MetricsJSON(pl.Callback):
         os.replace(temporary, path)
 
 
-def _numbers(trainer: pl.Trainer) -> dict[str, float]:
-    return {key: float(value) for key, value in trainer.callback_metrics.items()}
+def _numbers(trainer: pl.Trainer) -> dict[str, float | None]:
+    """The present metrics; null where one is no number, which JSON can't say otherwise."""
+    values = {key: float(value) for key, value in trainer.callback_metrics.items()}
+    return {key: value if math.isfinite(value) else None for key, value in values.items()}

@@ -45,7 +45,7 @@ class ClassSamples(pl.Callback):
         is_due = epoch % self.every_n_epochs == 0 or epoch == trainer.max_epochs
         if trainer.sanity_checking or not is_due or not isinstance(pl_module, IBINN):
             return
-        if not trainer.is_global_zero or not trainer.state.fn == "fit":
+        if not trainer.is_global_zero or trainer.state.fn != "fit":
             return
         explainer = pl_module.explainer
         labels = torch.arange(explainer.num_classes).repeat(self.per_class)
@@ -58,4 +58,4 @@ class ClassSamples(pl.Callback):
             column_labels=list(explainer.class_names),
             title=f"samples, temperature {self.temperature:g}, epoch {epoch}",
         )
-        log_figure(trainer, figure, f"samples-epoch{epoch:03d}")
+        log_figure(trainer, figure, f"samples-epoch{epoch:03d}", series="samples")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,15 +13,16 @@ __all__ = ["NonFiniteLossError", "StopOnNonFiniteLoss"]
 
 
 class NonFiniteLossError(RuntimeError):
-    """The training loss became infinite or NaN."""
+    """The training loss, or a weight, became infinite or NaN."""
 
 
 class StopOnNonFiniteLoss(pl.Callback):
     """Stop with a message when the training loss is infinite or NaN.
 
     The loss is looked at on the device after every step, but read only every few steps, so that
-    the processor needn't wait for the device. Before an epoch's checkpoint is written it is read
-    in any case: the last good checkpoint is kept.
+    the processor needn't wait for the device. Before a checkpoint is written it is read in any
+    case, and so are the weights: one bad step spoils them while its own loss is still finite. So
+    every checkpoint on the disk is a good one.
 
     Args:
         every_n_steps: how often the result is read.
@@ -32,6 +34,10 @@ class StopOnNonFiniteLoss(pl.Callback):
         self.every_n_steps = every_n_steps
         self._sum: Tensor | None = None
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forget an earlier training."""
+        self._sum = None
+
     def on_train_batch_end(
         self,
         trainer: pl.Trainer,
@@ -41,28 +47,47 @@ class StopOnNonFiniteLoss(pl.Callback):
         batch_idx: int,
     ) -> None:
         """Add the loss to the ones not read yet: one NaN makes the sum NaN."""
+        if not isinstance(outputs, Mapping) or "loss" not in outputs:
+            return  # a skipped step, or a module that optimizes by itself
         loss = outputs["loss"].detach()
         self._sum = loss if self._sum is None else self._sum + loss
         if trainer.global_step % self.every_n_steps == 0:
-            self._check(trainer)
+            self._check_loss(trainer)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Read before anything is saved."""
-        self._check(trainer)
+        """Read before the epoch is evaluated."""
+        self._check_loss(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Read before anything is saved."""
-        self._check(trainer)
+        """Read at the end of each epoch."""
+        self._check_loss(trainer)
 
-    def _check(self, trainer: pl.Trainer) -> None:
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Refuse to save weights that are no numbers."""
+        self._check_loss(trainer)
+        state = checkpoint["state_dict"].items()
+        bad = [key for key, value in state if not torch.isfinite(value).all()]
+        if bad:
+            raise NonFiniteLossError(_message(trainer, f"The network ({bad[0]})"))
+
+    def _check_loss(self, trainer: pl.Trainer) -> None:
         loss_sum, self._sum = self._sum, None
-        if loss_sum is None or torch.isfinite(loss_sum):
+        if loss_sum is None:
             return
-        callback = trainer.checkpoint_callback
-        kept = getattr(callback, "last_model_path", "") or getattr(callback, "best_model_path", "")
-        saved = f"The last good checkpoint is {kept}" if kept else "No checkpoint was saved yet"
-        raise NonFiniteLossError(
-            f"The training loss is not finite at step {trainer.global_step}, epoch "
-            f"{trainer.current_epoch}. {saved}. Lower the learning rate (--model.lr) or the "
-            "gradient clipping (--trainer.gradient_clip_val)."
-        )
+        if trainer.world_size > 1:  # all processes stop, or none
+            loss_sum = trainer.strategy.reduce(loss_sum, reduce_op="sum")
+        if not torch.isfinite(loss_sum):
+            raise NonFiniteLossError(_message(trainer, "The training loss"))
+
+
+def _message(trainer: pl.Trainer, what: str) -> str:
+    callback = trainer.checkpoint_callback
+    kept = getattr(callback, "last_model_path", "") or getattr(callback, "best_model_path", "")
+    saved = f"The last good checkpoint is {kept}" if kept else "No checkpoint was saved yet"
+    return (
+        f"{what} is not finite at step {trainer.global_step}, epoch {trainer.current_epoch}. "
+        f"{saved}. Lower the learning rate (--model.lr) or the gradient clipping "
+        "(--trainer.gradient_clip_val)."
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -27,7 +29,7 @@ class ClassMeans(Metric):
     sums: Tensor
     counts: Tensor
 
-    def __init__(self, num_classes: int, num_dims: int, **kwargs: object):
+    def __init__(self, num_classes: int, num_dims: int, **kwargs: Any):
         super().__init__(**kwargs)
         sums = torch.zeros(num_classes, num_dims, dtype=torch.float64)
         counts = torch.zeros(num_classes, dtype=torch.long)

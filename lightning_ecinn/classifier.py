@@ -45,6 +45,9 @@ class GenerativeClassifier(nn.Module):
         std: s of the preprocessing, per channel.
     """
 
+    class_means: Tensor
+    class_counts: Tensor
+
     def __init__(
         self,
         image_shape: Sequence[int],

@@ -2,90 +2,117 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
+import pydoc
+import shlex
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import wandb
-from jsonargparse import ActionConfigFile, Namespace
-from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
+import yaml
+from jsonargparse import Namespace
+from pytorch_lightning.cli import (
+    ArgsType,
+    LightningArgumentParser,
+    LightningCLI,
+    SaveConfigCallback,
+)
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_only
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 import callbacks
 import datamodules
-import experiments
 from callbacks import (
     BuildClassMeans,
     CounterfactualWriter,
     MetricsJSON,
     NonFiniteLossError,
+    RunCheckpoint,
     StopOnNonFiniteLoss,
 )
+from lightning_ecinn.explainer import checkpoint_config
 from lightning_ecinn.modules import IBINN
-from lightning_ecinn.runs import find_checkpoint, forget_run_folder, new_run_folder
+from lightning_ecinn.parsing import ExperimentFile, OneLineErrors, is_debugging, one_line
+from lightning_ecinn.runs import (
+    CONFIG,
+    discard_unused_run_folder,
+    find_checkpoint,
+    forget_run_folder,
+    new_run_folder,
+)
 
 __all__ = ["ECINNCLI", "main"]
+
+LINKED = ("image_shape", "num_classes", "class_names")
+"""What the model takes from the data."""
+
+HEADLINES = ("accuracy", "bpd", "loss", "validity", "heatmap_mass")
+"""The metrics that are named when a run has finished."""
 
 _USER_ERRORS = (
     ValueError,
     FileNotFoundError,
     NotADirectoryError,
     PermissionError,
+    MisconfigurationException,
     NonFiniteLossError,
 )
 
 
-class ExperimentFile(ActionConfigFile):
-    """``--config NAME``: a file in the current folder, else one of the shipped experiments."""
-
-    def __call__(
-        self, parser: Any, config: Namespace, value: Any, option_string: str | None = None
-    ) -> None:
-        """Resolve the name, then read the file."""
-        super().__call__(parser, config, _experiment_path(value), option_string)
+class _Parser(OneLineErrors, LightningArgumentParser):
+    """Lightning's parser with errors on one line."""
 
 
-def _experiment_path(value: Any) -> Any:
-    path = Path(str(value)).expanduser()
-    shipped = experiments.FOLDER / path
-    if path.is_file() or path.is_absolute() or "\n" in str(value):
-        return value
-    if shipped.is_file():
-        return str(shipped)
-    names = ", ".join(sorted(file.name for file in experiments.FOLDER.glob("*.yaml")))
-    raise TypeError(
-        f"--config {value}: there is no such file in {Path.cwd()}, and no experiment of that name "
-        f"is shipped; there are {names}"
-    )
+class _SaveConfig(SaveConfigCallback):
+    """The whole configuration, into the run's folder and to W&B; the data, onto the screen."""
+
+    def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Write config.yaml, which was made empty to claim the folder."""
+        text = self.parser.dump(self.config, skip_none=False)
+        (Path(trainer.default_root_dir) / CONFIG).write_text(text)
+        groups = {key: value for key, value in yaml.safe_load(text).items() if key != "model"}
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):  # the model logs its own
+                logger.log_hyperparams(groups)
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say what data there are."""
+        describe = getattr(getattr(trainer, "datamodule", None), "describe", None)
+        if describe is not None:
+            rank_zero_info(describe())
 
 
 class ECINNCLI(LightningCLI):
     """LightningCLI with the links, the run folder and the loggers of this project."""
 
+    run_folder: Path
+    metrics: MetricsJSON
+
     def __init__(self, args: ArgsType = None):
         super().__init__(
             pl.LightningModule,
             pl.LightningDataModule,
+            save_config_callback=_SaveConfig,
+            save_config_kwargs={"save_to_log_dir": False},
             subclass_mode_model=True,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
             seed_everything_default=0,
-            trainer_defaults={"use_distributed_sampler": False},
             args=args,
         )
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """A parser that finds the shipped experiments."""
-        parser = LightningArgumentParser(
-            **{"dump_header": [f"pytorch_lightning=={pl.__version__}"], **kwargs}
-        )
+        parser = _Parser(**{"dump_header": [f"pytorch_lightning=={pl.__version__}"], **kwargs})
         parser.add_argument(
             "-c",
             "--config",
@@ -111,77 +138,124 @@ class ECINNCLI(LightningCLI):
             default=False,
             help="Run `test` on the best checkpoint when `fit` has finished.",
         )
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
         parser.set_defaults(
             {
                 "checkpoint.monitor": "val/loss",
                 "checkpoint.filename": "best",
                 "checkpoint.save_last": True,
                 "checkpoint.auto_insert_metric_name": False,
-                "checkpoint.enable_version_counter": False,
             }
         )
         parser.add_lightning_class_args(BuildClassMeans, "class_means")
         parser.add_lightning_class_args(CounterfactualWriter, "counterfactuals")
-        for name in ("image_shape", "num_classes", "class_names"):
+        for name in LINKED:
             parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse, then refuse what would be ignored: the data decide it."""
+        super().parse_arguments(parser, args)
+        model = self._options.model
+        parameters = inspect.signature(pydoc.locate(model.class_path)).parameters  # type: ignore
+        for name in LINKED:
+            given = model.get(f"init_args.{name}")
+            default = parameters[name].default if name in parameters else None
+            if given is not None and given != default:
+                parser.error(
+                    f"model.init_args.{name} is {given}, but the data decide it: leave it out."
+                )
+
+    @property
+    def _options(self) -> Namespace:
+        """What was given to the subcommand."""
+        return self.config[self.config.subcommand]
+
     def _parse_ckpt_path(self) -> None:
-        """Find "last" and "best"; take the network's shape from a checkpoint that is evaluated."""
-        options = self.config[self.config.subcommand]
-        which = options.get("ckpt_path")
-        root = options.trainer.default_root_dir
+        """Find "last" and "best", and check that a checkpoint and the network fit."""
+        options, is_fit = self._options, self.config.subcommand == "fit"
+        which, checkpoints = options.get("ckpt_path"), options.checkpoint.dirpath
         if which in ("last", "best"):
-            options.ckpt_path = str(find_checkpoint(which, options.experiment, root))
-            rank_zero_info(f"Using the checkpoint {options.ckpt_path}")
+            root = options.trainer.default_root_dir
+            path = find_checkpoint(which, options.experiment, root, checkpoints)
+            options.ckpt_path = str(path)
+            rank_zero_info(f"Using the checkpoint {path}")
         elif which is not None and not Path(which).expanduser().is_file():
             raise FileNotFoundError(
                 f"--ckpt_path {which}: there is no such file. Give the path of a .ckpt file, or "
                 '"last" or "best" for the newest of this experiment.'
             )
+        if options.model.class_path.split(".")[-1] != IBINN.__name__:
+            return
+        arguments = options.model.init_args
+        if which is not None:
+            _fit_to_checkpoint(arguments, options.ckpt_path, must_match=is_fit)
+        elif not is_fit and arguments.init_from is None:
+            raise ValueError(
+                f"{self.config.subcommand}: there is nothing trained to look at. Give --ckpt_path "
+                "best, --ckpt_path last, or the path of a checkpoint."
+            )
 
     def before_instantiate_classes(self) -> None:
         """Give the run its folder, and everything that writes files a place in it."""
-        options = self.config[self.subcommand]
-        folder = new_run_folder(options.experiment, options.trainer.default_root_dir)
-        self.run_folder = folder
-        options.trainer.default_root_dir = str(folder)
-        if options.checkpoint.dirpath is None:
-            options.checkpoint.dirpath = str(folder / "checkpoints")
-        os.environ.setdefault("WANDB_DATA_DIR", str(folder / "wandb"))
+        options = self._options
+        is_first = getattr(rank_zero_only, "rank", 0) == 0
+        root = options.trainer.default_root_dir
+        self.run_folder = new_run_folder(options.experiment, root, make=is_first)
+        options.trainer.default_root_dir = str(self.run_folder)
+        os.environ.setdefault("WANDB_DATA_DIR", str(self.run_folder / "wandb"))
+        if not options.trainer.fast_dev_run and is_first and _uses_wandb(options.trainer.logger):
+            _prepare_wandb(self.run_folder)
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Add loggers where the user chose none, and the callbacks every run has."""
         options = self.config_init[self.subcommand]
         if options.trainer.logger in (None, True) and not options.trainer.fast_dev_run:
             kwargs["logger"] = self._loggers(options)
-        extra = [StopOnNonFiniteLoss(), MetricsJSON()]
+        if options.checkpoint.dirpath is None:
+            # Not in the configuration: who runs config.yaml again gets a folder of their own.
+            options.checkpoint.dirpath = str(self.run_folder / "checkpoints")
+        self.metrics = MetricsJSON()
+        chosen = options.trainer.callbacks or []
         options.trainer.callbacks = [
-            self._get(self.config_init, "class_means"),
-            *extra,
-            *(options.trainer.callbacks or []),
+            options.class_means,  # before the pictures, which need the means
+            StopOnNonFiniteLoss(),
+            self.metrics,
+            *(chosen if isinstance(chosen, list) else [chosen]),
         ]
+        without = {"class_means"}
+        if options.trainer.enable_checkpointing is False:
+            without.add("checkpoint")
         keys = self._parser(self.subcommand).callback_keys
-        keys[:] = [key for key in keys if key != "class_means"]
+        keys[:] = [key for key in keys if key not in without]
         return super().instantiate_trainer(**kwargs)
 
     def _loggers(self, options: Namespace) -> list[Any]:
-        folder = str(self.run_folder)
+        folder = self.run_folder
         csv = CSVLogger(folder, name="", version="")
-        _prepare_wandb(self.run_folder)
-        name = f"{options.experiment}/{self.run_folder.name}"
-        return [csv, WandbLogger(name=name, save_dir=folder, project=options.wandb_project)]
+        name = f"{options.experiment}/{folder.name}"
+        online = WandbLogger(name=name, save_dir=folder, project=options.wandb_project)
+        online._wandb_init.pop("anonymous", None)  # W&B warns of this option, which does nothing
+        return [csv, online]
 
     def after_fit(self) -> None:
         """Test if asked for, then say where everything lies."""
-        if self._get(self.config_init, "test_after_fit") and not self.trainer.fast_dev_run:
-            path = self.trainer.checkpoint_callback.best_model_path or None
+        if self._get(self.config_init, "test_after_fit") and not self._options.trainer.fast_dev_run:
+            path = getattr(self.trainer.checkpoint_callback, "best_model_path", None) or None
             self.trainer.test(self.model, self.datamodule, ckpt_path=path)
+        self._farewell()
+
+    def after_validate(self) -> None:
+        """Say where everything lies."""
         self._farewell()
 
     def after_test(self) -> None:
         """Say where everything lies."""
         self._farewell()
+
+    def before_predict(self) -> None:
+        """Don't keep in memory what goes into a file."""
+        if self.config_init["predict"].return_predictions is None:
+            self.config_init["predict"].return_predictions = False
 
     def after_predict(self) -> None:
         """Say where everything lies."""
@@ -189,21 +263,50 @@ class ECINNCLI(LightningCLI):
 
     @rank_zero_only
     def _farewell(self) -> None:
-        lines = [f"This run lies in {self.run_folder}"]
-        lines += [f"  {path}" for path in sorted(self.run_folder.glob("pictures/*.png"))]
-        lines += [f"  {path}" for path in sorted(self.run_folder.glob("checkpoints/*.ckpt"))]
+        folder = self.run_folder
+        lines = []
+        for stage, remark in (("val", "after the last epoch"), ("test", "")):
+            keys = [f"{stage}/{name}" for name in HEADLINES]
+            found = {key: self.metrics.latest[key] for key in keys if key in self.metrics.latest}
+            if found:
+                remark = f" ({remark})" if remark and self.subcommand == "fit" else ""
+                lines.append(", ".join(f"{k} {v:.4g}" for k, v in found.items()) + remark)
+        lines.append(f"This run lies in {folder}")
+        written = [*folder.glob("pictures/*.png"), *folder.glob("checkpoints/*.ckpt")]
+        lines += [f"  {path.relative_to(folder)}" for path in sorted(written)]
         print("\n".join(lines))
+
+
+def _fit_to_checkpoint(arguments: Namespace, path: str, must_match: bool) -> None:
+    """Take the network's shape from a checkpoint, or refuse to resume another network."""
+    network = checkpoint_config(path)
+    network = {key: value for key, value in network.items() if key not in LINKED}
+    different = [key for key, value in network.items() if arguments[key] != value]
+    if must_match and different:
+        details = ", ".join(f"{key} {network[key]} (here {arguments[key]})" for key in different)
+        raise ValueError(f"--ckpt_path: the network in {path} is another one: {details}.")
+    for key, value in network.items():
+        arguments[key] = value
+    arguments.init_from = None
+
+
+def _uses_wandb(logger: Any) -> bool:
+    if logger in (None, True, False):
+        return logger is not False
+    chosen = logger if isinstance(logger, list) else [logger]
+    return any(str(one.get("class_path", "")).endswith("WandbLogger") for one in chosen)
 
 
 def _prepare_wandb(folder: Path) -> None:
     """Without a login W&B asks on a terminal and fails in a script: go offline instead."""
-    if "WANDB_MODE" in os.environ or _is_logged_in():
+    if "WANDB_MODE" in os.environ or wandb.run is not None or _is_logged_in():
         return
     os.environ["WANDB_MODE"] = "offline"
-    wandb.setup(wandb.Settings(mode="offline"))
+    os.environ.setdefault("WANDB_SILENT", "true")  # we say it ourselves
+    runs = f"{shlex.quote(str(folder / 'wandb'))}/offline-run-*"
     rank_zero_info(
-        "Weights & Biases: no login found, so this run is logged offline. To upload it later: "
-        f"wandb login && wandb sync {folder}/wandb/offline-run-*"
+        "Weights & Biases: not logged in (or no connection), so this run is logged offline. "
+        f"To upload it later: wandb login && wandb sync {runs}"
     )
 
 
@@ -217,6 +320,7 @@ def _is_logged_in() -> bool:
         return False
     finally:
         logger.setLevel(level)
+        wandb.teardown()  # or it would not notice what the environment says from now on
 
 
 def main(args: ArgsType = None) -> ECINNCLI | None:
@@ -225,26 +329,70 @@ def main(args: ArgsType = None) -> ECINNCLI | None:
     Args:
         args: like ``sys.argv[1:]``, which is the default.
     """
-    forget_unless_launched()
-    _quiet()
+    is_launched = "LOCAL_RANK" in os.environ  # by the first process of a run
+    with _same_environment_afterwards(), _without_noise():
+        if not is_launched:
+            forget_run_folder()
+        try:
+            return ECINNCLI(args)
+        except _USER_ERRORS as error:
+            if is_debugging():
+                raise
+            print(f"error: {one_line(str(error))}", file=sys.stderr)
+            raise SystemExit(2) from None
+        finally:
+            if not is_launched:
+                discard_unused_run_folder()
+
+
+@contextmanager
+def _same_environment_afterwards() -> Iterator[None]:
+    """What a run sets (seed, W&B, ranks, its folder) must not reach the next one."""
+    before, had_run, exit_code = dict(os.environ), wandb.run is not None, 1
     try:
-        return ECINNCLI(args)
-    except _USER_ERRORS as error:
-        if os.environ.get("LIGHTNING_ECINN_DEBUG"):
-            raise
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        raise SystemExit(2) from None
+        yield
+        exit_code = 0
+    finally:
+        if not had_run:
+            wandb.teardown(exit_code)
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
 
 
-def forget_unless_launched() -> None:
-    """Only a process that a launcher started belongs to the run of the process before it."""
-    if "LOCAL_RANK" not in os.environ:
-        forget_run_folder()
+_IRRELEVANT_WARNINGS = (
+    ".*does not have many workers.*",
+    ".*Checkpoint directory .* exists and is not empty.*",
+    ".*Experiment logs directory .* exists and is not empty.*",
+    ".*The number of training batches .* is smaller than the logging interval.*",
+    ".*LightningCLI's args parameter is intended to run.*",
+    r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
+)
+_IRRELEVANT_NOTES = ("💡 Tip", "Loading `train_dataloader` to estimate")
 
 
-def _quiet() -> None:
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+@contextmanager
+def _without_noise() -> Iterator[None]:
+    """Hide notes of libraries that don't concern the user; show warnings as one sentence."""
+    notes = logging.getLogger("pytorch_lightning.utilities.rank_zero")
+    with warnings.catch_warnings():
+        for message in _IRRELEVANT_WARNINGS:
+            warnings.filterwarnings("ignore", message=message)
+        if not is_debugging():
+            warnings.showwarning = _show_warning
+        notes.addFilter(_is_relevant)
+        try:
+            yield
+        finally:
+            notes.removeFilter(_is_relevant)
+
+
+def _is_relevant(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(_IRRELEVANT_NOTES)
+
+
+def _show_warning(message: Warning | str, *details: Any, **more: Any) -> None:
+    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 _REGISTERED = (callbacks, datamodules, IBINN)  # short class names in YAML need them imported

@@ -21,7 +21,7 @@ from lightning_ecinn.counterfactuals import (
     explainable_pairs,
 )
 
-__all__ = ["Explainer", "load_classifier"]
+__all__ = ["Explainer", "checkpoint_config", "load_classifier"]
 
 Step = Literal["tipping", "convincing"]
 
@@ -103,7 +103,10 @@ class Explainer:
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Latents z (B, D) and log abs det dz/dx (B,) of images (B, C, H, W)."""
+        """Latents z (B, D) and log abs det dz/dx' (B,) of images (B, C, H, W).
+
+        x' = (255 x + 1/2) / 256 is the grey level in [0, 1]; log_det is in nats.
+        """
         parts = [self.classifier.encode(chunk) for chunk in self._chunks(self._images(images))]
         return torch.cat([z for z, _ in parts]), torch.cat([log_det for _, log_det in parts])
 
@@ -123,7 +126,7 @@ class Explainer:
 
     @torch.no_grad()
     def log_prob(self, images: Tensor) -> Tensor:
-        """Log p(x) of images (B, C, H, W) in nats, (B,): the density at grey level + 1/2."""
+        """Log p(x') of images (B, C, H, W), (B,), in nats; x' as in :meth:`encode`."""
         z, log_det = self.encode(images)
         return self.classifier.mixture.log_prob(z) + log_det
 
@@ -172,12 +175,14 @@ class Explainer:
         """
         images = self._images(images)
         target = self._classes(target, "target")
-        many = target if target.ndim == 2 else target.expand(len(images)).unsqueeze(1)
-        if len(many) != len(images):
+        if target.ndim > 2 or (target.ndim and len(target) != len(images)):
             raise ValueError(
                 f"target must be one class, ({len(images)},) or ({len(images)}, T) for "
                 f"{len(images)} images, got shape {tuple(target.shape)}."
             )
+        if undefined not in ("raise", "keep"):
+            raise ValueError(f'undefined must be "raise" or "keep", got {undefined!r}.')
+        many = target if target.ndim == 2 else target.expand(len(images)).unsqueeze(1)
         self._check_precision(images)
         result = self._explain(images, many, alpha, undefined)
         if target.ndim == 2:
@@ -201,7 +206,7 @@ class Explainer:
     ) -> Counterfactual:
         mixture, num_targets = self.classifier.mixture, target.shape[1]
         z, _ = self.encode(images)
-        source = mixture.logits(z).argmax(1, keepdim=True).expand_as(target)
+        source = mixture.log_posterior(z).argmax(1, keepdim=True).expand_as(target)
         same = source == target
         if undefined == "raise":
             self._check_pairs(source[~same], target[~same])
@@ -275,18 +280,23 @@ class Explainer:
 
     def _check_precision(self, images: Tensor) -> None:
         """Once per explainer: can this precision invert this flow?"""
-        if self._precision_checked or len(images) == 0:
+        if self._precision_checked:
             return
         self._precision_checked = True
-        few = images[:8]
-        error = (self.reconstruct(few) - self._as_float(few)).abs().max().item()
+        few = images[: min(8, self.chunk_size)]
+        # Without clamping, which would hide errors at black and white pixels.
+        inverse = self.classifier.decode(self.encode(few)[0], clamp=False)
+        error = (inverse - self._as_float(few)).abs().max().item()
         if not error <= _HALF_GREY_LEVEL:
+            remedy = "train longer"
+            if self.dtype != torch.float64:
+                remedy = f"use dtype=torch.float64 or {remedy}"
             warnings.warn(
                 f"Reconstructing the first images is off by up to {error:.2g} (in units of the "
-                f"range [0, 1]) in {self.dtype}: counterfactuals are off by as much. A flow that "
-                "is hardly trained can't be inverted in float32 (the paper's initial scales "
-                "multiply to 0.8^48); use dtype=torch.float64.",
-                stacklevel=3,
+                f"range [0, 1]) in {self.dtype}: counterfactuals are off by as much. The inverse "
+                "of a flow that is hardly trained magnifies rounding errors (the paper's initial "
+                f"scales alone by 0.8^-48 = 45,000): {remedy}.",
+                stacklevel=4,  # the caller of explain, past the decorator of no_grad
             )
 
     def _images(self, images: Tensor) -> Tensor:
@@ -301,6 +311,8 @@ class Explainer:
             raise ValueError(
                 f"Images must be (B, {channels}, {height}, {width}), got {tuple(images.shape)}."
             )
+        if len(images) == 0:
+            raise ValueError("Images must hold at least one image, got an empty batch.")
         if images.dtype == torch.uint8:
             return images.to(self.device)
         if not images.is_floating_point():
@@ -308,7 +320,7 @@ class Explainer:
                 f"Images must be uint8 in 0..255 or float in [0, 1], got {images.dtype}."
             )
         # Negated, so that NaN fails too.
-        if len(images) and not (images.min() >= 0 and images.max() <= 1):
+        if not (images.min() >= 0 and images.max() <= 1):
             raise ValueError(
                 f"Float images must lie in [0, 1] without NaN, got values from "
                 f"{images.min().item():g} to {images.max().item():g}: divide by 255, or pass uint8."
@@ -342,24 +354,40 @@ def load_classifier(path: str | PathLike[str]) -> GenerativeClassifier:
         FileNotFoundError: if there is no such file.
         ValueError: if the file is not a checkpoint of this project.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"No checkpoint at {path.resolve()}: give the path of a .ckpt file written by `fit`."
-        )
-    not_ours = f"{path} is not a checkpoint of a lightning_ecinn classifier"
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ValueError(f"{not_ours}: {str(error).splitlines()[0]}") from None
-    if not isinstance(checkpoint, dict) or "classifier" not in checkpoint:
-        raise ValueError(f"{not_ours}: it has no entry 'classifier'.")
-    classifier = GenerativeClassifier(**checkpoint["classifier"])
+    checkpoint = _read_checkpoint(path)
     prefix = "classifier."
     state = {
         key.removeprefix(prefix): value
         for key, value in checkpoint["state_dict"].items()
         if key.startswith(prefix)
     }
-    classifier.load_state_dict(state)
+    try:
+        classifier = GenerativeClassifier(**checkpoint["classifier"])
+        classifier.load_state_dict(state)
+    except (TypeError, RuntimeError) as error:
+        raise ValueError(
+            f"The classifier in {path} does not fit this version of lightning_ecinn: {error}"
+        ) from None
     return classifier.eval()
+
+
+def checkpoint_config(path: str | PathLike[str]) -> dict[str, Any]:
+    """The arguments of :class:`GenerativeClassifier` stored in a checkpoint."""
+    return dict(_read_checkpoint(path)["classifier"])
+
+
+def _read_checkpoint(path: str | PathLike[str]) -> dict[str, Any]:
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"No checkpoint at {path.absolute()}: give the path of a .ckpt file written by `fit`."
+        )
+    not_ours = f"{path} is not a checkpoint of a lightning_ecinn classifier"
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for files that are not checkpoints
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ValueError(f"{not_ours}: {reason}") from None
+    if not isinstance(checkpoint, dict) or not {"classifier", "state_dict"} <= checkpoint.keys():
+        raise ValueError(f"{not_ours}: it has no entry 'classifier' with a 'state_dict'.")
+    return checkpoint

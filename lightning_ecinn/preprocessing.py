@@ -29,6 +29,9 @@ class Preprocessing(nn.Module):
         std: s, one value per channel.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self,
         channels: int,
@@ -37,8 +40,10 @@ class Preprocessing(nn.Module):
     ):
         super().__init__()
         default_mean, default_std = _COLOUR if channels == 3 else [v * channels for v in _GREY]
-        self.register_buffer("mean", _per_channel(mean or default_mean, channels, "mean"))
-        self.register_buffer("std", _per_channel(std or default_std, channels, "std"))
+        mean = default_mean if mean is None else mean
+        std = default_std if std is None else std
+        self.register_buffer("mean", _per_channel(mean, channels, "mean"))
+        self.register_buffer("std", _per_channel(std, channels, "std"))
 
     def forward(self, images: Tensor, *, dequantize: bool = False, noise: float = 0.0) -> Tensor:
         """Flow inputs v (B, C, H, W) of images (B, C, H, W), uint8 or float in [0, 1].
@@ -48,7 +53,9 @@ class Preprocessing(nn.Module):
             dequantize: draw u uniformly from [0, 1) instead of 1/2.
             noise: sigma, in units of the range of grey levels.
         """
-        grey_level = images.to(self.std) if images.dtype == torch.uint8 else images * 255
+        grey_level = images.to(self.std)
+        if images.dtype != torch.uint8:
+            grey_level = 255 * grey_level
         u = torch.rand_like(grey_level) if dequantize else 0.5
         x = (grey_level + u) / 256
         if noise:

@@ -6,17 +6,25 @@ import os
 from datetime import datetime
 from pathlib import Path
 
-__all__ = ["find_checkpoint", "new_run_folder"]
+__all__ = [
+    "CONFIG",
+    "discard_unused_run_folder",
+    "find_checkpoint",
+    "forget_run_folder",
+    "new_run_folder",
+]
 
+CONFIG = "config.yaml"
 _SHARED_FOLDER = "LIGHTNING_ECINN_RUN_FOLDER"
 
 
-def new_run_folder(experiment: str, root: str | None) -> Path:
+def new_run_folder(experiment: str, root: str | None, make: bool = True) -> Path:
     """Make a folder for a new run; processes launched by this one share it.
 
     Args:
         experiment: name of the experiment.
         root: the user's choice; by default ``runs/<experiment>/<time>``.
+        make: only the first process of a run makes its folder; the others don't write there.
 
     Returns:
         The absolute path: the folder asked for, or, where that already holds something, a new
@@ -26,8 +34,10 @@ def new_run_folder(experiment: str, root: str | None) -> Path:
         return Path(shared)
     time = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     folder = Path(root).expanduser() if root else Path("runs") / experiment / time
-    folder = _claimed(folder.absolute())
-    os.environ[_SHARED_FOLDER] = str(folder)
+    folder = folder.absolute()
+    if make:
+        folder = _claimed(folder)
+        os.environ[_SHARED_FOLDER] = str(folder)
     return folder
 
 
@@ -36,19 +46,38 @@ def forget_run_folder() -> None:
     os.environ.pop(_SHARED_FOLDER, None)
 
 
-def find_checkpoint(which: str, experiment: str, root: str | None) -> Path:
+def discard_unused_run_folder() -> None:
+    """Remove the folder of a run that failed before it wrote anything."""
+    if _SHARED_FOLDER not in os.environ:
+        return
+    folder = Path(os.environ[_SHARED_FOLDER])
+    config = folder / CONFIG
+    if list(folder.iterdir()) == [config] and not config.stat().st_size:
+        config.unlink()
+        folder.rmdir()
+
+
+def find_checkpoint(
+    which: str, experiment: str, root: str | None, checkpoints: str | None = None
+) -> Path:
     """The newest ``last.ckpt`` or ``best.ckpt`` of an experiment's runs.
 
     Args:
         which: "last" or "best".
         experiment: name of the experiment.
         root: where the runs lie; by default ``runs/<experiment>``.
+        checkpoints: where the checkpoints lie, if not in their run's folder.
 
     Raises:
         FileNotFoundError: if there is none.
     """
-    folder = (Path(root).expanduser() if root else Path("runs") / experiment).absolute()
-    found = sorted(folder.glob(f"**/checkpoints/{which}.ckpt"), key=lambda p: p.stat().st_mtime)
+    if checkpoints:
+        folder, pattern = Path(checkpoints), f"{which}*.ckpt"
+    else:
+        folder = Path(root) if root else Path("runs") / experiment
+        pattern = f"**/checkpoints/{which}*.ckpt"
+    folder = folder.expanduser().absolute()
+    found = sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime)
     if not found:
         raise FileNotFoundError(
             f"--ckpt_path {which}: there is no {which}.ckpt in any run below {folder}. Run `fit` "
@@ -58,14 +87,18 @@ def find_checkpoint(which: str, experiment: str, root: str | None) -> Path:
 
 
 def _claimed(folder: Path) -> Path:
-    """Make the folder, or a numbered subfolder of it if it is in use."""
-    if not folder.exists() or not any(folder.iterdir()):
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-    number = 2
+    """Make the folder, or a numbered subfolder of it if it is in use.
+
+    Creating its config.yaml, still empty, claims it: only one process can succeed in that.
+    """
+    candidate, number = folder, 1
     while True:
+        candidate.mkdir(parents=True, exist_ok=True)
         try:
-            (folder / f"run-{number}").mkdir()
-            return folder / f"run-{number}"
-        except FileExistsError:
-            number += 1
+            if not any(candidate.iterdir()):
+                (candidate / CONFIG).touch(exist_ok=False)
+                return candidate
+        except FileExistsError:  # another process was faster
+            pass
+        number += 1
+        candidate = folder / f"run-{number}"

@@ -62,6 +62,9 @@ class CouplingBlock(Fm.InvertibleModule):
         init_scale: exp(g) at the beginning.
     """
 
+    rotation: Tensor
+    inverse_rotation: Tensor
+
     def __init__(
         self,
         dims_in: Dims,
@@ -73,11 +76,7 @@ class CouplingBlock(Fm.InvertibleModule):
     ):
         super().__init__(dims_in, dims_c)
         channels = dims_in[0][0]
-        if channels < 2:
-            raise ValueError(
-                f"A coupling block needs at least 2 channels to split, got {channels}: let the "
-                "flow begin with Haar downsampling (haar: true)."
-            )
+        _check_channels(channels)
         if init_scale <= 0:
             raise ValueError(f"init_scale must be positive, got {init_scale}.")
         self.splits = (channels - channels // 2, channels // 2)
@@ -118,16 +117,16 @@ class CouplingBlock(Fm.InvertibleModule):
         (x,) = x
         log_det_scale = (self.log_scale.sum() + self.log_det_rotation) * x.shape[2:].numel()
         if rev:
-            u = (x - self.offset) * torch.exp(-self.log_scale)
-            u = _pointwise(u, self.inverse_rotation)
+            inverse = self.inverse_rotation * torch.exp(-self.log_scale.view(1, -1))
+            u = _pointwise(inverse, x - self.offset)
             x1, u2 = u.split(self.splits, dim=1)
             x2, log_det = _affine(u2, self.subnet(x1), self.clamp, 0.1, rev=True)
             return (torch.cat((x1, x2), dim=1),), log_det - log_det_scale
         x1, x2 = x.split(self.splits, dim=1)
         u2, log_det = _affine(x2, self.subnet(x1), self.clamp, 0.1, rev=False)
-        # exp(g) scales the rows of W and o is its bias: one convolution instead of three steps.
-        weight = self.rotation * torch.exp(self.log_scale.view(-1, 1))
-        y = _pointwise(torch.cat((x1, u2), dim=1), weight, self.offset.flatten())
+        # exp(g) scales the rows of W: one product instead of two steps.
+        matrix = self.rotation * torch.exp(self.log_scale.view(-1, 1))
+        y = _pointwise(matrix, torch.cat((x1, u2), dim=1), self.offset)
         return (y,), log_det + log_det_scale
 
     def output_dims(self, input_dims: Dims) -> Dims:
@@ -164,6 +163,7 @@ class DownsamplingCoupling(Fm.InvertibleModule):
         super().__init__(dims_in, dims_c)
         _check_even(dims_in[0])
         channels = dims_in[0][0]
+        _check_channels(channels)
         self.splits = (channels // 2, channels - channels // 2)
         self.clamp = clamp
         low, high = self.splits
@@ -196,6 +196,14 @@ class DownsamplingCoupling(Fm.InvertibleModule):
         return [(4 * channels, height // 2, width // 2)]
 
 
+def _check_channels(channels: int) -> None:
+    if channels < 2:
+        raise ValueError(
+            f"A coupling block needs at least 2 channels to split, got {channels}: let the "
+            "flow begin with Haar downsampling (haar: true)."
+        )
+
+
 def random_rotation(channels: int) -> Tensor:
     """A random matrix in SO(C), uniform (Haar measure), from torch's global generator."""
     q, r = torch.linalg.qr(torch.randn(channels, channels, dtype=torch.float64))
@@ -205,6 +213,13 @@ def random_rotation(channels: int) -> Tensor:
     return q.to(torch.get_default_dtype())
 
 
-def _pointwise(x: Tensor, matrix: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Multiply the channels of x (B, C, H, W) by a matrix (C, C)."""
-    return F.conv2d(x, matrix[:, :, None, None], bias)
+def _pointwise(matrix: Tensor, x: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Multiply the channels of x (B, C, H, W) by a matrix (C, C); add a bias (1, C, 1, 1).
+
+    A product and not a 1x1 convolution: on CUDA convolutions round float32 to 10 bits by default
+    (TF32), too coarse for an inverse, and on the CPU they are several times slower.
+    """
+    matrices = matrix.expand(len(x), -1, -1)
+    if bias is None:
+        return torch.bmm(matrices, x.flatten(2)).view(x.shape)
+    return torch.baddbmm(bias.flatten(2), matrices, x.flatten(2)).view(x.shape)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from functools import partial
+
+import torch
+from torch import nn
 
 __all__ = ["conv_subnet", "linear_subnet", "strided_subnet"]
 
 # The original IB-INN sets momentum 0.999, so that its running statistics are those of the last
 # batch. With 0.1 validation during training means something; after training the statistics are
 # estimated again over the training set.
-_BATCH_NORM = {"eps": 1e-4, "momentum": 0.1}
+_batch_norm = partial(nn.BatchNorm2d, eps=1e-4, momentum=0.1)
 
 
 def conv_subnet(
@@ -31,13 +34,13 @@ def conv_subnet(
         dropout: probability that a whole hidden channel is dropped.
         leading_relu: left out where the input is the picture itself.
     """
-    layers = [nn.ReLU()] if leading_relu else []
+    layers: list[nn.Module] = [nn.ReLU()] if leading_relu else []
     layers += [
         nn.Conv2d(in_channels, width, 3, padding=1, bias=False),
-        nn.BatchNorm2d(width, **_BATCH_NORM),
+        _batch_norm(width),
         nn.ReLU(inplace=True),
         nn.Conv2d(width, width, 3, padding=1, bias=False),
-        nn.BatchNorm2d(width, **_BATCH_NORM),
+        _batch_norm(width),
         nn.ReLU(inplace=True),
         nn.Dropout2d(dropout),
         nn.Conv2d(width, out_channels, 1),
@@ -50,10 +53,10 @@ def strided_subnet(in_channels: int, out_channels: int, *, width: int) -> nn.Seq
     return _initialised(
         nn.Sequential(
             nn.Conv2d(in_channels, width, 3, padding=1, bias=False),
-            nn.BatchNorm2d(width, **_BATCH_NORM),
+            _batch_norm(width),
             nn.ReLU(inplace=True),
             nn.Conv2d(width, width, 3, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(width, **_BATCH_NORM),
+            _batch_norm(width),
             nn.ReLU(inplace=True),
             nn.Conv2d(width, out_channels, 1),
         )
@@ -76,13 +79,9 @@ def linear_subnet(
 
 def _initialised(net: nn.Sequential) -> nn.Sequential:
     for layer in net:
-        if isinstance(layer, nn.Conv2d):
+        if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(layer.weight)
-        elif isinstance(layer, nn.Linear):
-            nn.init.kaiming_normal_(layer.weight)
-            _scale(layer.weight, 0.1)
+        if isinstance(layer, nn.Linear):
+            with torch.no_grad():
+                layer.weight.mul_(0.1)
     return net
-
-
-def _scale(parameter: Tensor, factor: float) -> None:
-    parameter.data.mul_(factor)

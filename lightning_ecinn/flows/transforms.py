@@ -1,30 +1,32 @@
 """Fixed invertible transforms: Haar wavelets, DCT pooling and permutations.
 
 All follow FrEIA's convention: ``forward((x,), rev=False)`` returns ``((y,), log_det)`` with
-``log_det`` the log absolute determinant of d(output)/d(input) in nats, per sample or, where it
-is the same for every sample, a scalar.
+``log_det`` the log absolute determinant of d(output)/d(input) in nats: here a number, the same for
+every sample.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import FrEIA.modules as Fm
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 __all__ = ["DCTPooling", "FixedPermutation", "HaarDownsampling"]
 
 Dims = Sequence[tuple[int, ...]]
-Output = tuple[tuple[Tensor], Tensor | float]
+Output = tuple[tuple[Tensor], float]
 
 
 class HaarDownsampling(Fm.HaarDownsampling):
     """FrEIA's orthonormal Haar wavelet downsampling, (C, H, W) to (4C, H/2, W/2).
 
-    The package's own inverse scales its input in place; this one leaves it alone.
+    The package's own inverse scales its input in place; this one leaves it alone. It is a matrix
+    product over 2x2 blocks and not a convolution, which CUDA rounds to 10 bits by default (TF32).
     """
 
     def __init__(self, dims_in: Dims, dims_c: Dims | None = None):
@@ -36,7 +38,10 @@ class HaarDownsampling(Fm.HaarDownsampling):
     ) -> Output:
         """Map (B, C, H, W) to (B, 4C, H/2, W/2), or back."""
         (x,) = x
-        return super().forward((x.clone() if rev else x,), rev=rev, jac=jac)
+        wavelets = self.haar_weights[:4].view(4, 4) / 2  # symmetric: its own inverse
+        blocks = x if rev else F.pixel_unshuffle(x, 2)
+        y = (wavelets @ blocks.unflatten(1, (self.in_channels, 4)).flatten(3)).view(blocks.shape)
+        return (F.pixel_shuffle(y, 2) if rev else y,), 0.0
 
 
 class DCTPooling(Fm.InvertibleModule):
@@ -48,6 +53,9 @@ class DCTPooling(Fm.InvertibleModule):
     frequencies of all channels come first, as in IB-INN. Its exact log-determinant is
     :math:`C N^2 \log \frac{N}{2 (N + 1)} + C N \log 2`.
     """
+
+    dct: Tensor
+    inverse_dct: Tensor
 
     def __init__(self, dims_in: Dims, dims_c: Dims | None = None):
         super().__init__(dims_in, dims_c)
@@ -61,31 +69,30 @@ class DCTPooling(Fm.InvertibleModule):
         dct = 2 * torch.cos(math.pi * k[:, None] * (2 * k + 1) / (2 * width))
         # One factor sqrt(1 / 4(N+1)) for each of the two axes.
         dct /= math.sqrt(4 * (width + 1))
-        # In double precision whatever the default, so that a conversion to float64 is exact.
-        self._dct64, self._inverse64 = dct, torch.linalg.inv(dct)
-        self._cached: tuple[Tensor, Tensor] | None = None
+        # Kept in double precision, so that a conversion to float64 is exact.
+        self._exact = (dct, torch.linalg.inv(dct))
+        like = torch.empty(0)
+        self.register_buffer("dct", dct.to(like), persistent=False)
+        self.register_buffer("inverse_dct", self._exact[1].to(like), persistent=False)
         self.log_det = channels * width**2 * math.log(
             width / (2 * (width + 1))
         ) + channels * width * math.log(2)
 
-    def _matrices(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        cached = self._cached
-        if cached is None or cached[0].dtype != like.dtype or cached[0].device != like.device:
-            cached = (self._dct64.to(like), self._inverse64.to(like))
-            self._cached = cached
-        return cached
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> DCTPooling:
+        super()._apply(fn, recurse)
+        self.dct, self.inverse_dct = (matrix.to(self.dct) for matrix in self._exact)
+        return self
 
     def forward(
         self, x: Iterable[Tensor], c: object = None, rev: bool = False, jac: bool = True
     ) -> Output:
         """Map (B, C, N, N) to (B, C N N), or back."""
         (x,) = x
-        dct, inverse = self._matrices(x)
         if rev:
             maps = x.reshape(-1, self.size, self.size, self.channels).permute(0, 3, 2, 1)
-            return ((inverse @ maps @ inverse.T,), -self.log_det)
-        maps = dct @ x @ dct.T
-        return ((maps.permute(0, 3, 2, 1).reshape(x.shape[0], -1),), self.log_det)
+            return (self.inverse_dct @ maps @ self.inverse_dct.T,), -self.log_det
+        maps = self.dct @ x @ self.dct.T
+        return (maps.permute(0, 3, 2, 1).reshape(x.shape[0], -1),), self.log_det
 
     def output_dims(self, input_dims: Dims) -> list[tuple[int]]:
         """One vector of C N N entries."""
@@ -98,6 +105,9 @@ class FixedPermutation(Fm.InvertibleModule):
     FrEIA's ``PermuteRandom`` gives the same permutation, but reseeds numpy's global generator.
     """
 
+    permutation: Tensor
+    inverse: Tensor
+
     def __init__(self, dims_in: Dims, dims_c: Dims | None = None, seed: int = 0):
         super().__init__(dims_in, dims_c)
         permutation = torch.from_numpy(np.random.RandomState(seed).permutation(dims_in[0][0]))
@@ -109,7 +119,7 @@ class FixedPermutation(Fm.InvertibleModule):
     ) -> Output:
         """Permute (B, D)."""
         (x,) = x
-        return ((x[:, self.inverse if rev else self.permutation],), 0.0)
+        return (x[:, self.inverse if rev else self.permutation],), 0.0
 
     def output_dims(self, input_dims: Dims) -> Dims:
         """Unchanged."""

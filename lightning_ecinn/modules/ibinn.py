@@ -10,9 +10,11 @@ from typing import Any, Literal
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 from torchmetrics.functional import accuracy
 
+import experiments
 from lightning_ecinn.classifier import GenerativeClassifier
 from lightning_ecinn.counterfactuals import PAPER_STEP, Counterfactual
 from lightning_ecinn.explainer import Explainer, load_classifier
@@ -22,6 +24,7 @@ from lightning_ecinn.losses import (
     bits_per_dim_paper,
     information_bottleneck_loss,
 )
+from lightning_ecinn.metrics import heatmap_mass
 
 __all__ = ["IBINN"]
 
@@ -50,7 +53,8 @@ class IBINN(pl.LightningModule):
         haar: begin with a Haar transform; by default only for pictures of one channel.
         mean: m of the preprocessing, per channel; by default 0.5, or IB-INN's for colour.
         std: s of the preprocessing, per channel; by default 0.5, or IB-INN's for colour.
-        init_from: start from the weights of this checkpoint of the same network.
+        init_from: start from the weights of this checkpoint of the same network: a file, or the
+            name of one that ships beside the experiments.
         beta: trade-off of the loss: 0 is a density model, infinity a plain classifier.
         label_smoothing: share of each label spread over all classes.
         noise: sigma of the Gaussian noise added to training images, in units of the grey range.
@@ -111,7 +115,8 @@ class IBINN(pl.LightningModule):
         channels_last: bool = True,
     ):
         super().__init__()
-        self.save_hyperparameters()
+        self.save_hyperparameters(ignore=["init_from"])  # a checkpoint needs no other file
+        _check_settings(self._settings)
         self.classifier = GenerativeClassifier(
             image_shape,
             num_classes,
@@ -138,9 +143,14 @@ class IBINN(pl.LightningModule):
         return self.classifier.posterior(images)
 
     @property
+    def _settings(self) -> Any:
+        """The constructor's arguments by name."""
+        return self.hparams
+
+    @property
     def explainer(self) -> Explainer:
         """Explains with the present weights; puts the classifier in evaluation mode."""
-        return Explainer(self.classifier, step=tuple(self.hparams.step))
+        return Explainer(self.classifier, step=tuple(self._settings.step))
 
     # Training: the same images in the same noise, whatever happened before the step.
 
@@ -152,7 +162,7 @@ class IBINN(pl.LightningModule):
         """The IB loss of noisy images."""
         images, labels, *_ = batch
         v = self._memory_format(
-            self.classifier.preprocessing(images, dequantize=True, noise=self.hparams.noise)
+            self.classifier.preprocessing(images, dequantize=True, noise=self._settings.noise)
         )
         logits, loss = self._loss(v, labels)
         self._log_loss("train", loss, logits, labels)
@@ -173,12 +183,14 @@ class IBINN(pl.LightningModule):
         self._seed("test", batch_idx)
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
-        """Log loss, accuracy and both kinds of bits per dimension."""
+        """Log loss, accuracy, both kinds of bits per dimension, and how counterfactuals do."""
         self._evaluate("test", batch)
+        if self.classifier.class_counts.all():
+            self._evaluate_counterfactuals(batch[0])
 
     def on_predict_start(self) -> None:
         """Refuse a target that is no class before anything is computed."""
-        target = self.hparams.predict_target
+        target = self._settings.predict_target
         if target != "all" and not 0 <= target < self.classifier.num_classes:
             raise ValueError(
                 f"predict_target must be a class from 0 to {self.classifier.num_classes - 1} or "
@@ -188,24 +200,26 @@ class IBINN(pl.LightningModule):
     def predict_step(self, batch: Any, batch_idx: int) -> Counterfactual:
         """Counterfactuals of a batch, every target in a second dimension (B, T, ...)."""
         images, *_ = batch
-        target = self.hparams.predict_target
+        target = self._settings.predict_target
         classes = range(self.classifier.num_classes) if target == "all" else [target]
         targets = torch.tensor(list(classes), device=self.device).expand(len(images), -1)
-        return self.explainer.explain(images, targets, self.hparams.predict_alpha, undefined="keep")
+        return self.explainer.explain(
+            images, targets, self._settings.predict_alpha, undefined="keep"
+        )
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         """Three parameter groups: network, component means, mixture weights."""
         optimizer = self._optimizer()
-        if self.hparams.schedule == "multistep":
+        if self._settings.schedule == "multistep":
             scheduler = torch.optim.lr_scheduler.MultiStepLR(
-                optimizer, milestones=self.hparams.milestones, gamma=self.hparams.gamma
+                optimizer, milestones=self._settings.milestones, gamma=self._settings.gamma
             )
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler}}
         onecycle = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=[group["lr"] for group in optimizer.param_groups],
             total_steps=max(int(self.trainer.estimated_stepping_batches), 2),
-            pct_start=self.hparams.warmup,
+            pct_start=self._settings.warmup,
             cycle_momentum=False,
         )
         return {
@@ -218,7 +232,7 @@ class IBINN(pl.LightningModule):
         checkpoint["classifier"] = self.classifier.config
 
     def _optimizer(self) -> torch.optim.Optimizer:
-        h, mixture = self.hparams, self.classifier.mixture
+        h, mixture = self._settings, self.classifier.mixture
         groups: list[dict[str, Any]] = [
             {"params": list(self.classifier.flow.parameters()), "weight_decay": h.weight_decay},
             {"params": [mixture.component_means], "lr": h.lr * h.means_lr_factor},
@@ -241,9 +255,9 @@ class IBINN(pl.LightningModule):
             log_det,
             self.classifier.mixture.mixture_logits,
             labels,
-            beta=self.hparams.beta,
+            beta=self._settings.beta,
             num_dims=self.classifier.num_dims,
-            label_smoothing=self.hparams.label_smoothing,
+            label_smoothing=self._settings.label_smoothing,
         )
         return logits, loss
 
@@ -256,6 +270,24 @@ class IBINN(pl.LightningModule):
         log_prob = self.classifier.log_prob(images, dequantize=True)
         bpd = bits_per_dim(log_prob, self.classifier.num_dims).mean()
         self._log({f"{stage}/bpd": bpd}, len(images), prog_bar=stage == "val")
+
+    def _evaluate_counterfactuals(self, images: Tensor) -> None:
+        """One random other class for each image, at alpha_1.
+
+        Logged are the share that is classified as the target after rounding to 8 bits (validity)
+        and, where the data says which pixels depend on the class, the share of the heatmap in them.
+        """
+        explainer, num_classes = self.explainer, self.classifier.num_classes
+        source = explainer.posterior(images).argmax(1)
+        target = (source + torch.randint_like(source, 1, num_classes)) % num_classes
+        cf = explainer.explain(images, target, "convincing", undefined="keep")
+        hit = explainer.posterior(cf.image_8bit).argmax(1) == target
+        values = {"test/validity": hit.float().mean()}
+        datamodule: Any = getattr(self.trainer, "datamodule", None)
+        if hasattr(datamodule, "mask"):
+            mass = heatmap_mass(cf.heatmap, datamodule.mask(source, target))
+            values["test/heatmap_mass"] = mass.mean()
+        self._log(values, len(images))
 
     def _log_loss(self, stage: Stage, loss: IBLoss, logits: Tensor, labels: Tensor) -> None:
         num_classes = self.classifier.num_classes
@@ -283,7 +315,7 @@ class IBINN(pl.LightningModule):
         )
 
     def _memory_format(self, v: Tensor) -> Tensor:
-        if not self.hparams.channels_last:
+        if not self._settings.channels_last:
             return v
         return v.contiguous(memory_format=torch.channels_last)
 
@@ -292,8 +324,14 @@ class IBINN(pl.LightningModule):
         key = [run_seed, _STREAMS[stage], step, self.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1))
 
-    def _start_from(self, path: str) -> None:
-        source = load_classifier(Path(path).expanduser())
+    def _start_from(self, name: str) -> None:
+        path = experiments.find(name)
+        if path is None:
+            raise FileNotFoundError(
+                f"init_from {name}: there is no such file in {Path.cwd()}, and none of that name "
+                f"in {experiments.FOLDER}; give the path of a checkpoint."
+            )
+        source = load_classifier(path)
         ours, theirs = self.classifier.config, source.config
         different = [key for key in ours if ours[key] != theirs[key] and key != "class_names"]
         if different:
@@ -302,3 +340,16 @@ class IBINN(pl.LightningModule):
                 f"init_from: the network in {path} is another one: {details}. Set the same values."
             )
         self.classifier.load_state_dict(source.state_dict())
+        rank_zero_info(f"The network starts from the weights in {path}")
+
+
+def _check_settings(h: Any) -> None:
+    """Refuse what can't be trained with before anything is built."""
+    at_least_zero = ("beta", "noise", "weight_decay", "means_lr_factor", "momentum")
+    wrong = [key for key in at_least_zero if not h[key] >= 0]
+    wrong += [] if h.lr > 0 else ["lr"]
+    if wrong:
+        raise ValueError(f"{wrong[0]} is {h[wrong[0]]}; give a number that is not negative.")
+    for key, end in (("label_smoothing", 1), ("warmup", 1)):
+        if not 0 <= h[key] < end:
+            raise ValueError(f"{key} is {h[key]}; give a number from 0 to less than {end}.")

@@ -1,0 +1,40 @@
+"""Checkpoints of a run that may have been resumed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.utilities import rank_zero_only
+
+__all__ = ["RunCheckpoint"]
+
+
+class RunCheckpoint(ModelCheckpoint):
+    """Lightning's ModelCheckpoint, which keeps the best model when a run is resumed elsewhere.
+
+    A resumed run has a folder of its own. The best checkpoint so far is copied into it, so that
+    "best" is about the whole training and nothing in the first run's folder changes.
+    """
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the best checkpoint of the run that is resumed, if it is still there."""
+        theirs = Path(state_dict["best_model_path"])
+        if self.dirpath is None or state_dict["dirpath"] == self.dirpath:
+            return super().load_state_dict(state_dict)
+        if self.save_top_k != 1 or not theirs.is_file():
+            return None
+        ours = str(Path(self.dirpath) / theirs.name)
+        _copy(theirs, Path(ours))
+        self.best_model_path = self.kth_best_model_path = ours
+        self.best_model_score = self.kth_value = state_dict["best_model_score"]
+        self.best_k_models = {ours: state_dict["best_model_score"]}
+        return None
+
+
+@rank_zero_only
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
