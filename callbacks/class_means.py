@@ -43,6 +43,8 @@ class BuildClassMeans(pl.Callback):
         """Build the means for each kept checkpoint, the best one last."""
         if not isinstance(pl_module, IBINN) or trainer.interrupted:
             return
+        if trainer.progress_bar_callback is not None:  # or two bars would fight for one line
+            trainer.progress_bar_callback.teardown(trainer, pl_module, "fit")
         paths = _kept_checkpoints(trainer)
         if not paths:
             self._build(trainer, pl_module)

@@ -25,9 +25,9 @@ _REWRITTEN = [
     (r'Parser key "([^"]+)":', r"\1:"),
     (r"Problem with given class_path '(?:\w+\.)*(\w+)':", r"\1:"),
     (r"<class '(?:\w+\.)*(\w+)'>", r"\1"),
-    (r"typing\.Literal(\[[^]]*\])", r"one of \1"),
+    (r"Expected a typing\.Literal(\[[^]]*\])", r"Expected one of \1"),
     (r"Given value: (?:NestedArg|Namespace|[{\[]).*", ""),
-    (r"Given value: ", "Got value: "),
+    (r"\n?Given value: ", ". Got value: "),
     (
         r"Expected a dot import path string: (\S+)",
         r"there is no class \1; give the name of a class of this project, or the full path of "

@@ -78,11 +78,13 @@ def test_definition_1_along_the_path(seed):
 
 
 def test_tipping_point_survives_a_large_common_offset():
-    """w.z and b are huge and cancel: the formula must not subtract them."""
-    mu_p, mu_q = torch.tensor([1e6, 0.0]).double(), torch.tensor([1e6, 2.0]).double()
-    z = torch.tensor([[1e6, 0.25]]).double()
-    alpha = alpha_tipping(z.float(), (mu_q - mu_p).float(), mu_p.float(), mu_q.float())
-    assert alpha.item() == pytest.approx(0.375, rel=1e-6)
+    """w.z and b are huge and cancel: in float32 their difference would be lost."""
+    generator = torch.Generator().manual_seed(0)
+    # Sixteenths, so that float32 holds the numbers themselves exactly.
+    mu_p, mu_q, z = 1e5 + torch.randint(-32, 32, (3, 50), generator=generator) / 16
+    expected = alpha_tipping(z.double(), (mu_q - mu_p).double(), mu_p.double(), mu_q.double())
+    given = alpha_tipping(z, mu_q - mu_p, mu_p, mu_q)
+    torch.testing.assert_close(given.double(), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_batched_classes_agree_with_single_ones():
