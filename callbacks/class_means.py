@@ -80,10 +80,11 @@ def build_class_means(trainer: pl.Trainer, pl_module: IBINN) -> None:
     means, counts = metric.compute()
     classifier.class_means.copy_(means)
     classifier.class_counts.copy_(counts)
-    for k in (counts == 0).nonzero().flatten().tolist():
+    missing = [classifier.class_names[k] for k in (counts == 0).nonzero().flatten().tolist()]
+    if missing:
         rank_zero_warn(
-            f"No training image is classified as {classifier.class_names[k]}: this class has no "
-            "mean, so nothing can be explained from or to it. Train longer."
+            f"No training image is classified as {', '.join(missing)}: nothing can be explained "
+            "from or to a class without a mean. Train longer."
         )
 
 

@@ -353,8 +353,8 @@ def _same_environment_afterwards() -> Iterator[None]:
         yield
         exit_code = 0
     finally:
-        if not had_run:
-            wandb.teardown(exit_code)
+        if wandb.run is not None and not had_run:
+            wandb.finish(exit_code)
         for name in os.environ.keys() - before.keys():
             del os.environ[name]
         os.environ.update(before)

@@ -30,12 +30,12 @@ _KINDS = {
 _RENAMED = {
     r"^act_norm$": "log_scale",
     r"^act_offset$": "offset",
-    r"^w$": "rotation",
+    r"^w$": "rotation.matrix",
     r"^s\.": "subnet.",
     r"^s_hi\.": "subnet_high.",
     r"^s_lo\.": "subnet_low.",
     r"^s([12])\.": r"subnet\1.",
-    r"^weight$": "dct",
+    r"^weight$": "dct.matrix",
 }
 # Inverses and fixed kernels, which follow from the rest.
 _DERIVED = re.compile(r"w_inv|inv_weight|reshape_kernels\.\d+")

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lightning_ecinn.flows.fixed_matrix import FixedMatrix
 from lightning_ecinn.flows.transforms import _check_even
 
 __all__ = ["CouplingBlock", "DownsamplingCoupling"]
@@ -62,9 +63,6 @@ class CouplingBlock(Fm.InvertibleModule):
         init_scale: exp(g) at the beginning.
     """
 
-    rotation: Tensor
-    inverse_rotation: Tensor
-
     def __init__(
         self,
         dims_in: Dims,
@@ -85,39 +83,16 @@ class CouplingBlock(Fm.InvertibleModule):
         shape = (1, channels, 1, 1)
         self.log_scale = nn.Parameter(torch.full(shape, float(init_scale)).log())
         self.offset = nn.Parameter(torch.zeros(shape))
-        self.register_buffer("rotation", random_rotation(channels))
-        self.register_buffer("inverse_rotation", self.rotation.clone(), persistent=False)
-        self._refresh_rotation()
-
-    def _refresh_rotation(self) -> None:
-        """Invert W in double precision.
-
-        Once rounded to float32, W is orthogonal to 1e-7 only. In float64 its transpose would not
-        be its inverse to the last digits, nor its determinant 1.
-        """
-        if self.rotation.is_meta:
-            return
-        rotation = self.rotation.detach().double().cpu()
-        self.inverse_rotation = torch.linalg.inv(rotation).to(self.rotation)
-        self.log_det_rotation = torch.linalg.slogdet(rotation).logabsdet.item()
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> CouplingBlock:
-        super()._apply(fn, recurse)
-        self._refresh_rotation()
-        return self
-
-    def _load_from_state_dict(self, *args: object, **kwargs: object) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
-        self._refresh_rotation()
+        self.rotation = FixedMatrix(random_rotation(channels))
 
     def forward(
         self, x: Iterable[Tensor], c: object = None, rev: bool = False, jac: bool = True
     ) -> tuple[tuple[Tensor], Tensor]:
         """Map (B, C, H, W) to the same shape, or back."""
         (x,) = x
-        log_det_scale = (self.log_scale.sum() + self.log_det_rotation) * x.shape[2:].numel()
+        log_det_scale = (self.log_scale.sum() + self.rotation.log_abs_det) * x.shape[2:].numel()
         if rev:
-            inverse = self.inverse_rotation * torch.exp(-self.log_scale.view(1, -1))
+            inverse = self.rotation.inverse * torch.exp(-self.log_scale.view(1, -1))
             u = _pointwise(inverse, x - self.offset)
             x1, u2 = u.split(self.splits, dim=1)
             x2, log_det = _affine(u2, self.subnet(x1), self.clamp, 0.1, rev=True)
@@ -125,7 +100,7 @@ class CouplingBlock(Fm.InvertibleModule):
         x1, x2 = x.split(self.splits, dim=1)
         u2, log_det = _affine(x2, self.subnet(x1), self.clamp, 0.1, rev=False)
         # exp(g) scales the rows of W: one product instead of two steps.
-        matrix = self.rotation * torch.exp(self.log_scale.view(-1, 1))
+        matrix = self.rotation.matrix * torch.exp(self.log_scale.view(-1, 1))
         y = _pointwise(matrix, torch.cat((x1, u2), dim=1), self.offset)
         return (y,), log_det + log_det_scale
 

@@ -8,13 +8,15 @@ every sample.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import FrEIA.modules as Fm
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from lightning_ecinn.flows.fixed_matrix import FixedMatrix
 
 __all__ = ["DCTPooling", "FixedPermutation", "HaarDownsampling"]
 
@@ -54,9 +56,6 @@ class DCTPooling(Fm.InvertibleModule):
     :math:`C N^2 \log \frac{N}{2 (N + 1)} + C N \log 2`.
     """
 
-    dct: Tensor
-    inverse_dct: Tensor
-
     def __init__(self, dims_in: Dims, dims_c: Dims | None = None):
         super().__init__(dims_in, dims_c)
         channels, height, width = dims_in[0]
@@ -67,21 +66,14 @@ class DCTPooling(Fm.InvertibleModule):
         self.channels, self.size = channels, width
         k = torch.arange(width, dtype=torch.float64)
         dct = 2 * torch.cos(math.pi * k[:, None] * (2 * k + 1) / (2 * width))
-        # One factor sqrt(1 / 4(N+1)) for each of the two axes.
-        dct /= math.sqrt(4 * (width + 1))
-        # Kept in double precision, so that a conversion to float64 is exact.
-        self._exact = (dct, torch.linalg.inv(dct))
-        like = torch.empty(0)
-        self.register_buffer("dct", dct.to(like), persistent=False)
-        self.register_buffer("inverse_dct", self._exact[1].to(like), persistent=False)
-        self.log_det = channels * width**2 * math.log(
-            width / (2 * (width + 1))
-        ) + channels * width * math.log(2)
+        self.dct = FixedMatrix(dct)
+        self.scale = 1 / (4 * (width + 1))
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> DCTPooling:
-        super()._apply(fn, recurse)
-        self.dct, self.inverse_dct = (matrix.to(self.dct) for matrix in self._exact)
-        return self
+    @property
+    def log_det(self) -> float:
+        """The same for every input, in nats."""
+        per_channel = self.size * math.log(self.scale) + 2 * self.dct.log_abs_det
+        return self.channels * self.size * per_channel
 
     def forward(
         self, x: Iterable[Tensor], c: object = None, rev: bool = False, jac: bool = True
@@ -90,8 +82,9 @@ class DCTPooling(Fm.InvertibleModule):
         (x,) = x
         if rev:
             maps = x.reshape(-1, self.size, self.size, self.channels).permute(0, 3, 2, 1)
-            return (self.inverse_dct @ maps @ self.inverse_dct.T,), -self.log_det
-        maps = self.dct @ x @ self.dct.T
+            inverse = self.dct.inverse
+            return (inverse @ (maps / self.scale) @ inverse.T,), -self.log_det
+        maps = self.dct.matrix @ x @ self.dct.matrix.T * self.scale
         return (maps.permute(0, 3, 2, 1).reshape(x.shape[0], -1),), self.log_det
 
     def output_dims(self, input_dims: Dims) -> list[tuple[int]]:

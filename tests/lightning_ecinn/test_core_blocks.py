@@ -178,7 +178,7 @@ def test_coupling_block_is_its_formula():
     log_s = 0.7 * torch.tanh(0.1 * a)
     x1, x2 = x.split((3, 2), dim=1)
     u = torch.cat((x1, x2 * log_s.exp().view(-1, 1, 1) + t.view(-1, 1, 1)), dim=1)
-    mixed = torch.einsum("ij,bjhw->bihw", module.rotation, u)
+    mixed = torch.einsum("ij,bjhw->bihw", module.rotation.matrix, u)
     torch.testing.assert_close(y, mixed * module.log_scale.exp() + module.offset)
     expected = 4 * (log_s.sum() + module.log_scale.sum())
     torch.testing.assert_close(log_det, expected.expand(3), atol=1e-6, rtol=0)
@@ -267,7 +267,15 @@ def test_dct_is_exact_after_any_conversion():
     y, _ = apply(module.half().float().double(), x)
     assert torch.equal(y, expected)
     assert module.float()((x.float(),))[0][0].dtype == torch.float32
-    assert not module.state_dict()
+
+
+def test_a_loaded_dct_is_the_one_that_counts():
+    """As in published checkpoints, whose matrices are rounded to float32."""
+    module, rounded = DCTPooling([(2, 7, 7)]).double(), DCTPooling([(2, 7, 7)]).state_dict()
+    module.load_state_dict(rounded)
+    assert torch.equal(module.dct.matrix, rounded["dct.matrix"].double())
+    identity = module.dct.matrix @ module.dct.inverse
+    torch.testing.assert_close(identity, torch.eye(7).double(), atol=1e-13, rtol=0)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 7])
