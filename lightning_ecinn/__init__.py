@@ -8,6 +8,14 @@ from lightning_ecinn.classifier import GenerativeClassifier  # noqa: E402
 from lightning_ecinn.counterfactuals import Counterfactual  # noqa: E402
 from lightning_ecinn.explainer import Explainer, load_classifier  # noqa: E402
 from lightning_ecinn.flows import ib_inn  # noqa: E402
+from lightning_ecinn.importing import import_ibinn  # noqa: E402
 
-__all__ = ["Counterfactual", "Explainer", "GenerativeClassifier", "ib_inn", "load_classifier"]
+__all__ = [
+    "Counterfactual",
+    "Explainer",
+    "GenerativeClassifier",
+    "ib_inn",
+    "import_ibinn",
+    "load_classifier",
+]
 __version__ = "0.1.0"
