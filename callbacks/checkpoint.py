@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.utilities import rank_zero_only
 
@@ -13,11 +14,26 @@ __all__ = ["RunCheckpoint"]
 
 
 class RunCheckpoint(ModelCheckpoint):
-    """Lightning's ModelCheckpoint, which keeps the best model when a run is resumed elsewhere.
+    """Lightning's ModelCheckpoint, with a true last and, after resuming, a true best checkpoint.
 
-    A resumed run has a folder of its own. The best checkpoint so far is copied into it, so that
-    "best" is about the whole training and nothing in the first run's folder changes.
+    The last checkpoint is saved after every epoch; Lightning saves it only together with a better
+    best one. A resumed run has a folder of its own: the best checkpoint so far is copied into it,
+    so that "best" is about the whole training and nothing in the first run's folder changes.
     """
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save the best if this is it, and the last."""
+        super().on_validation_end(trainer, pl_module)
+        self._keep_last(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The same where an epoch ends without a validation."""
+        super().on_train_epoch_end(trainer, pl_module)
+        self._keep_last(trainer)
+
+    def _keep_last(self, trainer: pl.Trainer) -> None:
+        if self.save_last and not self._should_skip_saving_checkpoint(trainer):
+            self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the best checkpoint of the run that is resumed, if it is still there."""

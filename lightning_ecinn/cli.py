@@ -353,8 +353,10 @@ def _same_environment_afterwards() -> Iterator[None]:
         yield
         exit_code = 0
     finally:
-        if wandb.run is not None and not had_run:
-            wandb.finish(exit_code)
+        if not had_run:
+            if wandb.run is not None:
+                wandb.finish(exit_code)
+            wandb.teardown()  # the next run reads its own environment
         for name in os.environ.keys() - before.keys():
             del os.environ[name]
         os.environ.update(before)

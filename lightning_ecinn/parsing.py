@@ -29,7 +29,7 @@ _REWRITTEN = [
     (r"Given value: (?:NestedArg|Namespace|[{\[]).*", ""),
     (r"\n?Given value: ", ". Got value: "),
     (
-        r"Expected a dot import path string: (\S+)",
+        r"(?:Expected a path but .*\s+)?Expected a dot import path string: (\w+)\.?",
         r"there is no class \1; give the name of a class of this project, or the full path of "
         r"your own, as in package.module.Class",
     ),

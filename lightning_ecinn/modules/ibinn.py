@@ -215,11 +215,14 @@ class IBINN(pl.LightningModule):
                 optimizer, milestones=self._settings.milestones, gamma=self._settings.gamma
             )
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler}}
+        num_steps = max(int(self.trainer.estimated_stepping_batches), 2)
+        warmup = self._settings.warmup
         onecycle = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=[group["lr"] for group in optimizer.param_groups],
-            total_steps=max(int(self.trainer.estimated_stepping_batches), 2),
-            pct_start=self._settings.warmup,
+            total_steps=num_steps,
+            # A warm-up of exactly one step makes the scheduler divide by zero.
+            pct_start=warmup + 1e-6 if warmup * num_steps == 1 else warmup,
             cycle_momentum=False,
         )
         return {

@@ -75,6 +75,7 @@ def test_nothing_is_overwritten(tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = ["fit", "--config=smoke.yaml", *tiny, "--test_after_fit=false"]
     arguments += ["--trainer.limit_train_batches=1", "--trainer.default_root_dir=here"]
+    arguments += ["--trainer.callbacks=null"]
     first = main(arguments).run_folder
     assert first == tmp_path / "here"
     written = [path for path in first.rglob("*") if path.is_file() and path.suffix != ".log"]

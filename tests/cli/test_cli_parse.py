@@ -55,7 +55,7 @@ def test_every_value_can_be_overridden(capsys):
     config = printed_config(capsys, "--config=smoke.yaml", *arguments)
     assert config["model"]["init_args"]["beta"] == 1
     assert config["data"]["init_args"]["root"] == "X"
-    assert config["trainer"]["devices"] == 2
+    assert int(config["trainer"]["devices"]) == 2
 
 
 def test_a_second_file_overrides_the_first(capsys, tmp_path):

@@ -10,6 +10,8 @@ import pytest
 from lightning_ecinn import cli
 from lightning_ecinn.cli import main
 
+SHORT = ["--trainer.limit_train_batches=1", "--test_after_fit=false", "--trainer.callbacks=null"]
+
 
 def records(run):
     """Every record of a run."""
@@ -64,13 +66,13 @@ def test_hyperparameters_are_all_there(logged):
     assert config["experiment"] == "smoke"
 
 
-def test_it_says_once_how_to_upload(tiny, tmp_path, capsys):
-    arguments = ["--trainer.limit_train_batches=1", "--test_after_fit=false"]
+def test_it_says_once_how_to_upload(tiny, tmp_path, capsys, caplog):
+    arguments = [*SHORT]
     main(
         ["fit", "--config=smoke.yaml", *tiny, *arguments, f"--trainer.default_root_dir={tmp_path}"]
     )
     shown = capsys.readouterr()
-    said = [line for line in (shown.out + shown.err).splitlines() if "wandb sync" in line]
+    said = [line for line in caplog.messages if "wandb sync" in line]
     assert len(said) == 1
     assert said[0].endswith(f"wandb login && wandb sync {tmp_path}/wandb/offline-run-*")
     assert (shown.out + shown.err).lower().count("wandb:") == 0
@@ -78,25 +80,25 @@ def test_it_says_once_how_to_upload(tiny, tmp_path, capsys):
     assert "WANDB_DATA_DIR" not in os.environ
 
 
-def test_a_mode_of_ones_own_is_respected(tiny, tmp_path, capsys, monkeypatch):
+def test_a_mode_of_ones_own_is_respected(tiny, tmp_path, caplog, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     monkeypatch.setattr(cli, "_is_logged_in", lambda: pytest.fail("nobody asked"))
-    arguments = ["--trainer.limit_train_batches=1", "--test_after_fit=false"]
+    arguments = [*SHORT]
     main(
         ["fit", "--config=smoke.yaml", *tiny, *arguments, f"--trainer.default_root_dir={tmp_path}"]
     )
-    assert "wandb sync" not in capsys.readouterr().err
+    assert "wandb sync" not in caplog.text
     assert os.environ["WANDB_MODE"] == "disabled"
     assert not list(tmp_path.glob("wandb/offline-run-*"))
 
 
-def test_ones_own_wandb_logger_goes_offline_too(tiny, tmp_path, capsys):
-    arguments = ["--trainer.limit_train_batches=1", "--test_after_fit=false"]
+def test_ones_own_wandb_logger_goes_offline_too(tiny, tmp_path, caplog):
+    arguments = [*SHORT]
     arguments += ["--trainer.logger=WandbLogger", f"--trainer.logger.save_dir={tmp_path}"]
     main(
         ["fit", "--config=smoke.yaml", *tiny, *arguments, f"--trainer.default_root_dir={tmp_path}"]
     )
-    assert "wandb sync" in capsys.readouterr().err
+    assert "wandb sync" in caplog.text
     assert len(list(tmp_path.glob("wandb/offline-run-*"))) == 1
 
 
@@ -110,7 +112,7 @@ def test_artifacts_are_kept_in_the_run_folder(tiny, tmp_path):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cli, "StopOnNonFiniteLoss", Spy)
-        arguments = ["--trainer.limit_train_batches=1", "--test_after_fit=false"]
+        arguments = [*SHORT]
         arguments += [f"--trainer.default_root_dir={tmp_path}"]
         main(["fit", "--config=smoke.yaml", *tiny, *arguments])
     assert seen == [str(tmp_path / "wandb")]
