@@ -21,17 +21,9 @@ class RunCheckpoint(ModelCheckpoint):
     so that "best" is about the whole training and nothing in the first run's folder changes.
     """
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save the best if this is it, and the last."""
-        super().on_validation_end(trainer, pl_module)
-        self._keep_last(trainer)
-
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The same where an epoch ends without a validation."""
+        """Save the best if this is it, and the last in any case."""
         super().on_train_epoch_end(trainer, pl_module)
-        self._keep_last(trainer)
-
-    def _keep_last(self, trainer: pl.Trainer) -> None:
         if self.save_last and not self._should_skip_saving_checkpoint(trainer):
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
 

@@ -47,21 +47,22 @@ class BuildClassMeans(pl.Callback):
             trainer.progress_bar_callback.teardown(trainer, pl_module, "fit")
         paths = _kept_checkpoints(trainer)
         if not paths:
-            self._build(trainer, pl_module)
+            self.build(trainer, pl_module)
         built_for = None
         for path in paths:
             state = torch.load(path, map_location="cpu", weights_only=True)
             if state["global_step"] != built_for:  # often the last is the best
                 rank_zero_info(f"Building the class means of {path.name}")
                 pl_module.load_state_dict(state["state_dict"])
-                self._build(trainer, pl_module)
+                self.build(trainer, pl_module)
                 built_for = state["global_step"]
             trainer.strategy.barrier("every process has read the checkpoint")
             if trainer.is_global_zero:
                 _save(path, state, pl_module)
             trainer.strategy.barrier("class means saved")
 
-    def _build(self, trainer: pl.Trainer, pl_module: IBINN) -> None:
+    def build(self, trainer: pl.Trainer, pl_module: IBINN) -> None:
+        """Re-estimate batch norm if wished, then build the means, for the module as it is."""
         if self.batch_norm:
             reestimate_batch_norm(trainer, pl_module)
         build_class_means(trainer, pl_module)
@@ -76,7 +77,7 @@ def build_class_means(trainer: pl.Trainer, pl_module: IBINN) -> None:
     batches = strided_training_batches(trainer)
     for images in _images(trainer, pl_module, batches, "class means"):
         z, _ = classifier.encode(images)
-        metric.update(z, classifier.mixture.logits(z).argmax(1))
+        metric.update(z, classifier.mixture.log_posterior(z).argmax(1))
     means, counts = metric.compute()
     classifier.class_means.copy_(means)
     classifier.class_counts.copy_(counts)

@@ -39,6 +39,7 @@ from callbacks import (
     StopOnNonFiniteLoss,
 )
 from lightning_ecinn.explainer import checkpoint_config
+from lightning_ecinn.importing import import_ibinn
 from lightning_ecinn.modules import IBINN
 from lightning_ecinn.parsing import ExperimentFile, OneLineErrors, is_debugging, one_line
 from lightning_ecinn.runs import (
@@ -48,11 +49,15 @@ from lightning_ecinn.runs import (
     forget_run_folder,
     new_run_folder,
 )
+from lightning_ecinn.trainer import ECINNTrainer
 
 __all__ = ["ECINNCLI", "main"]
 
 LINKED = ("image_shape", "num_classes", "class_names")
 """What the model takes from the data."""
+
+PREPARING = ("means", "import_ibinn")
+"""Subcommands that make a checkpoint able to explain."""
 
 HEADLINES = ("accuracy", "bpd", "loss", "validity", "heatmap_mass")
 """The metrics that are named when a run has finished."""
@@ -101,6 +106,7 @@ class ECINNCLI(LightningCLI):
             pl.LightningModule,
             pl.LightningDataModule,
             save_config_callback=_SaveConfig,
+            trainer_class=ECINNTrainer,
             save_config_kwargs={"save_to_log_dir": False},
             subclass_mode_model=True,
             subclass_mode_data=True,
@@ -109,6 +115,11 @@ class ECINNCLI(LightningCLI):
             seed_everything_default=0,
             args=args,
         )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Lightning's, and two that prepare checkpoints for explaining."""
+        return LightningCLI.subcommands() | {name: {"model", "datamodule"} for name in PREPARING}
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """A parser that finds the shipped experiments."""
@@ -187,7 +198,9 @@ class ECINNCLI(LightningCLI):
         if options.model.class_path.split(".")[-1] != IBINN.__name__:
             return
         arguments = options.model.init_args
-        if which is not None:
+        if self.config.subcommand == "import_ibinn":
+            _fit_to_published(arguments, options.path)
+        elif which is not None:
             _fit_to_checkpoint(arguments, options.ckpt_path, must_match=is_fit)
         elif not is_fit and arguments.init_from is None:
             raise ValueError(
@@ -198,6 +211,8 @@ class ECINNCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Give the run its folder, and everything that writes files a place in it."""
         options = self._options
+        if self.config.subcommand in PREPARING:
+            options.trainer.logger = False  # there is nothing to log
         is_first = getattr(rank_zero_only, "rank", 0) == 0
         root = options.trainer.default_root_dir
         self.run_folder = new_run_folder(options.experiment, root, make=is_first)
@@ -252,6 +267,14 @@ class ECINNCLI(LightningCLI):
         """Say where everything lies."""
         self._farewell()
 
+    def after_means(self) -> None:
+        """Say where everything lies."""
+        self._farewell()
+
+    def after_import_ibinn(self) -> None:
+        """Say where everything lies."""
+        self._farewell()
+
     def before_predict(self) -> None:
         """Don't keep in memory what goes into a file."""
         if self.config_init["predict"].return_predictions is None:
@@ -287,6 +310,16 @@ def _fit_to_checkpoint(arguments: Namespace, path: str, must_match: bool) -> Non
         raise ValueError(f"--ckpt_path: the network in {path} is another one: {details}.")
     for key, value in network.items():
         arguments[key] = value
+    arguments.init_from = None
+
+
+def _fit_to_published(arguments: Namespace, path: str) -> None:
+    """Take what a published checkpoint tells of the network; dropouts are the configuration's."""
+    network = import_ibinn(path, clamp=arguments.clamp).config
+    for key in ("blocks", "widths", "fc_blocks", "fc_width", "haar"):
+        arguments[key] = network[key]
+    if len(arguments.dropouts) != len(network["blocks"]):
+        arguments.dropouts = network["dropouts"]
     arguments.init_from = None
 
 
@@ -334,7 +367,7 @@ def main(args: ArgsType = None) -> ECINNCLI | None:
         if not is_launched:
             forget_run_folder()
         try:
-            return ECINNCLI(args)
+            return ECINNCLI(_as_parsed(args))
         except _USER_ERRORS as error:
             if is_debugging():
                 raise
@@ -343,6 +376,17 @@ def main(args: ArgsType = None) -> ECINNCLI | None:
         finally:
             if not is_launched:
                 discard_unused_run_folder()
+
+
+def _as_parsed(args: ArgsType) -> ArgsType:
+    """``import-ibinn model.pt --no-means`` as the parser knows it."""
+    words = sys.argv[1:] if args is None else args
+    if not isinstance(words, list) or words[:1] not in (["import-ibinn"], ["import_ibinn"]):
+        return args
+    rest = ["--means=false" if word == "--no-means" else word for word in words[1:]]
+    if rest and not rest[0].startswith("-"):
+        rest[0] = f"--path={rest[0]}"
+    return ["import_ibinn", *rest]
 
 
 @contextmanager

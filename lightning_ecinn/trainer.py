@@ -72,6 +72,13 @@ class ECINNTrainer(pl.Trainer):
         """
         target = self._free(out)
         imported = import_ibinn(path, clamp=model.classifier.config["clamp"])
+        for key in ("image_shape", "num_classes"):
+            theirs, ours = imported.config[key], model.classifier.config[key]
+            if theirs != ours:
+                raise ValueError(
+                    f"The network in {path} has {key} {theirs}, but the data's is {ours}: give the "
+                    "configuration of the data it was trained on."
+                )
         model.classifier.load_state_dict(imported.state_dict())
         if means:
             self._build(model, datamodule, None, batch_norm)

@@ -125,7 +125,7 @@ def test_a_mistake_in_a_file_gets_one_line(capsys, tmp_path, old, new, message):
 
 
 def test_no_subcommand_and_no_arguments(capsys):
-    assert "{fit,validate,test,predict}" in error(capsys)
+    assert "{fit,validate,test,predict" in error(capsys)
     assert "required" in error(capsys, "fit")
     assert "invalid choice: 'fitt'" in error(capsys, "fitt")
 

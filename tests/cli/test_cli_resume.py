@@ -26,7 +26,7 @@ training_step = IBINN.training_step
 def slowly(self, batch, batch_idx):
     if self.current_epoch == 1 and batch_idx == 3:
         print("in the middle", flush=True)
-        time.sleep(120)
+        time.sleep(600)
     return training_step(self, batch, batch_idx)
 IBINN.training_step = slowly
 from lightning_ecinn.cli import main
@@ -77,7 +77,7 @@ def test_killed_in_the_middle_of_an_epoch(uninterrupted, tiny, tmp_path):
     with (tmp_path / "output").open("w") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
     try:
-        end = time.monotonic() + 100
+        end = time.monotonic() + 300
         while "in the middle" not in (tmp_path / "output").read_text():
             assert process.poll() is None, (tmp_path / "output").read_text()
             assert time.monotonic() < end

@@ -1,0 +1,62 @@
+"""The subcommands that make a checkpoint able to explain: means, import-ibinn."""
+
+import pytest
+import torch
+from published import published
+
+from lightning_ecinn import Explainer, GenerativeClassifier
+from lightning_ecinn.cli import main
+
+SMALL = {"blocks": [1, 1], "widths": [6, 8], "dropouts": [0, 0.25], "fc_width": 16}
+DATA = ["--config=smoke.yaml", "--trainer.limit_val_batches=1", "--data.val_size=28000"]
+
+
+@pytest.fixture
+def theirs(tmp_path, monkeypatch):
+    """A checkpoint of the published code's kind, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    classifier = GenerativeClassifier((1, 28, 28), 10, **SMALL)
+    torch.save(published(classifier), "model.pt")
+    return classifier
+
+
+def test_a_published_checkpoint_becomes_one_of_ours(theirs, tmp_path):
+    main(["import-ibinn", "model.pt", *DATA, "--out=imported.ckpt"])
+    explainer = Explainer.from_checkpoint("imported.ckpt")
+    assert explainer.classifier.config["blocks"] == [1, 1]
+    assert explainer.classifier.class_counts.sum() == 2000
+    images = torch.randint(0, 256, (2, 1, 28, 28), dtype=torch.uint8)
+    ours, _ = explainer.encode(images)
+    torch.testing.assert_close(ours, theirs.eval().encode(images)[0])
+    with pytest.raises(SystemExit):  # nothing is overwritten
+        main(["import-ibinn", "model.pt", *DATA, "--out=imported.ckpt"])
+
+
+def test_without_means_then_with(theirs, capsys):
+    main(["import-ibinn", "model.pt", *DATA, "--no-means", "--out=bare.ckpt"])
+    assert Explainer.from_checkpoint("bare.ckpt").classifier.class_counts.sum() == 0
+    main(["means", *DATA, "--ckpt_path=bare.ckpt", "--out=full.ckpt"])
+    full = Explainer.from_checkpoint("full.ckpt").classifier
+    assert full.class_counts.sum() == 2000
+    before = Explainer.from_checkpoint("bare.ckpt").classifier.state_dict()
+    for key, value in full.state_dict().items():
+        if not key.startswith("class_"):
+            assert torch.equal(value, before[key]), key
+    assert "full.ckpt" in capsys.readouterr().out
+
+
+def test_a_network_for_other_images_is_refused(theirs, capsys):
+    torch.manual_seed(0)
+    torch.save(published(GenerativeClassifier((1, 12, 12), 4, **SMALL)), "other.pt")
+    with pytest.raises(SystemExit):
+        main(["import-ibinn", "other.pt", *DATA])
+    assert "image_shape [1, 12, 12], but the data's is [1, 28, 28]" in capsys.readouterr().err
+
+
+def test_a_missing_file_gives_one_sentence(capsys):
+    with pytest.raises(SystemExit):
+        main(["import-ibinn", "nowhere.pt", *DATA])
+    error = capsys.readouterr().err
+    assert "No checkpoint at" in error
+    assert "Traceback" not in error
