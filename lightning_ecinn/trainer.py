@@ -24,11 +24,14 @@ class _BuildNow(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Build, with the device and the processes of the validation."""
+        assert isinstance(pl_module, IBINN)
         self.builder.build(trainer, pl_module)
 
 
 class ECINNTrainer(pl.Trainer):
     """Trains, and prepares checkpoints for explaining."""
+
+    callbacks: list[pl.Callback]
 
     def means(
         self,

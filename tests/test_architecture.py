@@ -27,12 +27,14 @@ LEVELS = [
     {"lightning_ecinn.figures", "lightning_ecinn.runs", "datamodules"},
     {"lightning_ecinn.modules"},
     {"callbacks"},
-    {"lightning_ecinn.parsing", "lightning_ecinn.cli", "lightning_ecinn.__main__"},
+    {"lightning_ecinn.trainer", "lightning_ecinn.parsing"},
+    {"lightning_ecinn.cli", "lightning_ecinn.__main__"},
 ]
 MAY_IMPORT = {
     "pytorch_lightning": (
         "lightning_ecinn.modules",
         "lightning_ecinn.cli",
+        "lightning_ecinn.trainer",
         "callbacks",
         "datamodules",
     ),

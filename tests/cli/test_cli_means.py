@@ -1,5 +1,7 @@
 """The subcommands that make a checkpoint able to explain: means, import-ibinn."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from published import published
@@ -33,7 +35,7 @@ def test_a_published_checkpoint_becomes_one_of_ours(theirs, tmp_path):
         main(["import-ibinn", "model.pt", *DATA, "--out=imported.ckpt"])
 
 
-def test_without_means_then_with(theirs, capsys):
+def test_without_means_then_with(theirs):
     main(["import-ibinn", "model.pt", *DATA, "--no-means", "--out=bare.ckpt"])
     assert Explainer.from_checkpoint("bare.ckpt").classifier.class_counts.sum() == 0
     main(["means", *DATA, "--ckpt_path=bare.ckpt", "--out=full.ckpt"])
@@ -43,7 +45,7 @@ def test_without_means_then_with(theirs, capsys):
     for key, value in full.state_dict().items():
         if not key.startswith("class_"):
             assert torch.equal(value, before[key]), key
-    assert "full.ckpt" in capsys.readouterr().out
+    assert Path("full.ckpt").is_file()
 
 
 def test_a_network_for_other_images_is_refused(theirs, capsys):
