@@ -20,7 +20,6 @@ SCHEDULES = {
 # Slow enough to be caught in the middle of its second epoch.
 SLOW = """
 import sys, time
-import pytorch_lightning as pl
 from lightning_ecinn.modules import IBINN
 training_step = IBINN.training_step
 def slowly(self, batch, batch_idx):

@@ -7,6 +7,10 @@ import sys
 from itertools import chain
 from pathlib import Path
 
+# isort: off
+import lightning_ecinn.torchvision_guard  # noqa: F401  (first: this file is also a script)
+# isort: on
+
 import pytest
 import pytorch_lightning as pl
 import torch
