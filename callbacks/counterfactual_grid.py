@@ -24,6 +24,12 @@ __all__ = ["CounterfactualGrid"]
 Selection = Literal[
     "every_class", "one_image", "one_per_class", "one_class", "both_directions", "step_sweep"
 ]
+_USED: dict[str, tuple[str, ...]] = {
+    "every_class": (),
+    "one_image": ("source",),
+    "one_per_class": ("target",),
+}
+"""The classes that a selection asks for, where it is not both."""
 _ROWS = ["input", "tipping α₀", "convincing α₁"]
 
 
@@ -85,7 +91,7 @@ class CounterfactualGrid(pl.Callback):
         if not isinstance(pl_module, IBINN):
             return
         last = pl_module.classifier.num_classes - 1
-        for name in ("source", "target"):
+        for name in _USED.get(self.selection, ("source", "target")):
             if not 0 <= getattr(self, name) <= last:
                 raise ValueError(
                     f"CounterfactualGrid: {name} must be a class from 0 to {last}, got "

@@ -94,6 +94,11 @@ class ECINNTrainer(pl.Trainer):
         ckpt_path: str | None,
         batch_norm: bool,
     ) -> None:
+        if not isinstance(model, IBINN):
+            raise ValueError(
+                "Class means need a generative classifier, model.class_path IBINN, got "
+                f"{type(model).__name__}."
+            )
         self.callbacks.append(_BuildNow(batch_norm))
         try:
             self.validate(model, datamodule=datamodule, ckpt_path=ckpt_path)

@@ -115,6 +115,11 @@ class IBINN(pl.LightningModule):
         channels_last: bool = True,
     ):
         super().__init__()
+        if image_shape is None or num_classes is None:  # the command line found neither
+            raise ValueError(
+                "The data module must say what its images are: give it the attributes image_shape, "
+                "(C, H, W), and num_classes."
+            )
         self.save_hyperparameters(ignore=["init_from"])  # a checkpoint needs no other file
         _check_settings(self._settings)
         self.classifier = GenerativeClassifier(

@@ -134,3 +134,17 @@ def test_the_one_cycle_schedule_takes_any_number_of_steps(tmp_path, num_steps):
     fitting.fit(module, datamodule=PlainBars())
     assert fitting.global_step == num_steps
     assert all(p.isfinite().all() for p in module.parameters())
+
+
+def test_the_last_checkpoint_is_of_every_epoch_not_only_of_better_ones(tmp_path):
+    fitting, module = poisoned(tmp_path, "loss", at=12)
+    fitting.checkpoint_callback.check_monitor_top_k = lambda trainer, current=None: (
+        trainer.global_step == 5
+    )
+    with pytest.raises(NonFiniteLossError, match=r"last\.ckpt"):
+        fitting.fit(module, datamodule=PlainBars())
+    steps = {
+        name: torch.load(tmp_path / f"{name}.ckpt", weights_only=True)["global_step"]
+        for name in ("best", "last")
+    }
+    assert steps == {"best": 5, "last": 10}

@@ -140,6 +140,13 @@ def test_classes_that_do_not_exist_are_refused_before_training(tmp_path):
         trainer(tmp_path, grid("one_class", source=7)).fit(network(), datamodule=PlainBars())
 
 
+def test_classes_that_a_selection_does_not_use_may_be_anything(tmp_path, trained):
+    """The defaults are digits; three classes are enough for every class."""
+    drawing = trainer(tmp_path, CounterfactualGrid(source=7))
+    drawing.test(trained, datamodule=PlainBars(), verbose=False)
+    assert len(pictures(tmp_path)) == 1
+
+
 def test_samples_while_training(tmp_path):
     callback = ClassSamples(every_n_epochs=2, per_class=2)
     module, weights = network(), []

@@ -124,6 +124,14 @@ def test_a_mistake_in_a_file_gets_one_line(capsys, tmp_path, old, new, message):
     assert error(capsys, "fit", f"--config={tmp_path / 'mine.yaml'}").startswith(message)
 
 
+def test_data_modules_of_ones_own(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = error(
+        capsys, "fit", "--config=smoke.yaml", "--data=pytorch_lightning.LightningDataModule"
+    )
+    assert said.startswith("The data module must say what its images are")
+
+
 def test_no_subcommand_and_no_arguments(capsys):
     assert "{fit,validate,test,predict" in error(capsys)
     assert "required" in error(capsys, "fit")
