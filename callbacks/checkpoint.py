@@ -21,6 +21,13 @@ class RunCheckpoint(ModelCheckpoint):
     so that "best" is about the whole training and nothing in the first run's folder changes.
     """
 
+    _is_fit = True
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Note whether this run trains: only then does it keep checkpoints."""
+        super().setup(trainer, pl_module, stage)
+        self._is_fit = stage == "fit"
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the best if this is it, and the last in any case."""
         super().on_train_epoch_end(trainer, pl_module)
@@ -32,7 +39,7 @@ class RunCheckpoint(ModelCheckpoint):
         theirs = Path(state_dict["best_model_path"])
         if self.dirpath is None or state_dict["dirpath"] == self.dirpath:
             return super().load_state_dict(state_dict)
-        if self.save_top_k != 1 or not theirs.is_file():
+        if not self._is_fit or self.save_top_k != 1 or not theirs.is_file():
             return None
         ours = str(Path(self.dirpath) / theirs.name)
         _copy(theirs, Path(ours))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -377,17 +377,32 @@ def checkpoint_config(path: str | PathLike[str]) -> dict[str, Any]:
 
 
 def _read_checkpoint(path: str | PathLike[str]) -> dict[str, Any]:
+    return read_weights(
+        path,
+        kind="a checkpoint of a lightning_ecinn classifier",
+        remedy="give the path of a .ckpt file written by `fit`",
+        entries=("classifier", "state_dict"),
+    )
+
+
+def read_weights(
+    path: str | PathLike[str], *, kind: str, remedy: str, entries: Sequence[str]
+) -> dict[str, Any]:
+    """A file of weights, read with ``weights_only=True``, with the entries that it must have.
+
+    Raises:
+        FileNotFoundError: if there is no such file; says the remedy.
+        ValueError: if it is not of this kind.
+    """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise FileNotFoundError(
-            f"No checkpoint at {path.absolute()}: give the path of a .ckpt file written by `fit`."
-        )
-    not_ours = f"{path} is not a checkpoint of a lightning_ecinn classifier"
+        raise FileNotFoundError(f"No checkpoint at {path.absolute()}: {remedy}.")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for files that are not checkpoints
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise ValueError(f"{not_ours}: {reason}") from None
-    if not isinstance(checkpoint, dict) or not {"classifier", "state_dict"} <= checkpoint.keys():
-        raise ValueError(f"{not_ours}: it has no entry 'classifier' with a 'state_dict'.")
+        raise ValueError(f"{path} is not {kind}: {reason}") from None
+    for entry in entries:
+        if not isinstance(checkpoint, dict) or entry not in checkpoint:
+            raise ValueError(f"{path} is not {kind}: it has no entry '{entry}'.")
     return checkpoint

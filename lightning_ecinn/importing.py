@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from os import PathLike
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from lightning_ecinn.classifier import GenerativeClassifier
+from lightning_ecinn.explainer import read_weights
 from lightning_ecinn.flows import FixedPermutation
 
 __all__ = ["import_ibinn"]
@@ -78,7 +78,12 @@ def import_ibinn(
         FileNotFoundError: if there is no such file.
         ValueError: if it is not such a checkpoint; names the first entry that does not fit.
     """
-    checkpoint = _read(Path(path).expanduser())
+    checkpoint = read_weights(
+        path,
+        kind="a checkpoint of the published IB-INN code",
+        remedy="give a file saved by the published IB-INN code",
+        entries=("inn", "mu", "phi"),
+    )
     nodes = _nodes(checkpoint["inn"])
     network = _network(nodes)
     if dropouts is None:
@@ -97,22 +102,6 @@ def import_ibinn(
     mixture = {"component_means": ("mu", means), "mixture_logits": ("phi", checkpoint["phi"])}
     _load(classifier.mixture, mixture)
     return classifier.to(dtype).eval()
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"No checkpoint at {path.absolute()}: give a file saved by the published IB-INN code."
-        )
-    problem = f"{path} is not a checkpoint of the published IB-INN code"
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for files that are not checkpoints
-        raise ValueError(f"{problem}: {str(error).splitlines()[0]}") from None
-    for key in ("inn", "mu", "phi"):
-        if not isinstance(checkpoint, dict) or key not in checkpoint:
-            raise ValueError(f"{problem}: it has no entry '{key}'.")
-    return checkpoint
 
 
 def _nodes(weights: dict[str, Tensor]) -> list[_Node]:

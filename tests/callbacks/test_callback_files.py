@@ -148,3 +148,15 @@ def test_the_last_checkpoint_is_of_every_epoch_not_only_of_better_ones(tmp_path)
         for name in ("best", "last")
     }
     assert steps == {"best": 5, "last": 10}
+
+
+def test_predicting_copies_no_checkpoint(tmp_path):
+    """Only a fit that is resumed takes the best checkpoint over."""
+    checkpoint = RunCheckpoint(tmp_path / "a", "best", monitor="val/loss", save_last=True)
+    fitting = trainer(tmp_path / "a", checkpoint, max_epochs=1)
+    fitting.fit(network(), datamodule=PlainBars())
+    other = RunCheckpoint(tmp_path / "b", "best", monitor="val/loss", save_last=True)
+    trainer(tmp_path / "b", other).test(
+        network(), datamodule=PlainBars(), ckpt_path=checkpoint.best_model_path, verbose=False
+    )
+    assert not list(tmp_path.glob("b/**/*.ckpt"))

@@ -84,12 +84,19 @@ def test_not_a_checkpoint(tmp_path, content):
 
 
 @pytest.mark.parametrize(
-    "content", [{"state_dict": {}}, {"classifier": {}}, [1, 2], torch.ones(3), {}]
+    ("content", "missing"),
+    [
+        ({"state_dict": {}}, "classifier"),
+        ({"classifier": {}}, "state_dict"),
+        ([1, 2], "classifier"),
+        (torch.ones(3), "classifier"),
+        ({}, "classifier"),
+    ],
 )
-def test_a_checkpoint_of_something_else(tmp_path, content):
+def test_a_checkpoint_of_something_else(tmp_path, content, missing):
     path = tmp_path / "other.ckpt"
     torch.save(content, path)
-    with pytest.raises(ValueError, match="no entry 'classifier' with a 'state_dict'"):
+    with pytest.raises(ValueError, match=f"not a checkpoint of a .* no entry '{missing}'"):
         load_classifier(path)
 
 
