@@ -4,7 +4,9 @@ from callbacks.checkpoint import RunCheckpoint
 from callbacks.class_means import BuildClassMeans
 from callbacks.counterfactual_grid import CounterfactualGrid
 from callbacks.counterfactual_writer import CounterfactualWriter
+from callbacks.heatmap_comparison import HeatmapComparison
 from callbacks.metrics_json import MetricsJSON
+from callbacks.posterior_writer import PosteriorWriter
 from callbacks.samples import ClassSamples
 from callbacks.stop_on_nonfinite import NonFiniteLossError, StopOnNonFiniteLoss
 
@@ -13,8 +15,10 @@ __all__ = [
     "ClassSamples",
     "CounterfactualGrid",
     "CounterfactualWriter",
+    "HeatmapComparison",
     "MetricsJSON",
     "NonFiniteLossError",
+    "PosteriorWriter",
     "RunCheckpoint",
     "StopOnNonFiniteLoss",
 ]

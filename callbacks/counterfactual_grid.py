@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -11,12 +10,11 @@ from matplotlib.figure import Figure
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
-from callbacks.data import first_images
+from callbacks.data import CorrectImages
 from callbacks.media import log_figure
-from datamodules.checks import SplitName
 from lightning_ecinn.counterfactuals import Counterfactual, supplement_step
 from lightning_ecinn.explainer import Explainer
-from lightning_ecinn.figures import magnified, picture_grid
+from lightning_ecinn.figures import magnified, picture_grid, posterior_percent
 from lightning_ecinn.modules import IBINN
 
 __all__ = ["CounterfactualGrid"]
@@ -131,14 +129,14 @@ class CounterfactualGrid(pl.Callback):
         return f"counterfactuals-{name}".replace("_", "-")
 
     def _figure(self, trainer: pl.Trainer, explainer: Explainer) -> Figure | None:
-        images = _ByClass(trainer, explainer, self.split, self.seed)
+        images = CorrectImages(trainer, explainer, self.split, self.seed)
         try:
             return getattr(self, f"_{self.selection}")(images, explainer)
         except LookupError as error:
             rank_zero_warn(f"{self.name} is left out: {error.args[0]}")
             return None
 
-    def _every_class(self, images: _ByClass, explainer: Explainer) -> Figure:
+    def _every_class(self, images: CorrectImages, explainer: Explainer) -> Figure:
         inputs, _ = images.one_of_each(range(explainer.num_classes))
         targets = torch.arange(explainer.num_classes).expand(len(inputs), -1)
         cf = explainer.explain(inputs, targets, self.alpha, undefined="keep")
@@ -155,14 +153,14 @@ class CounterfactualGrid(pl.Callback):
             title=step.get(str(self.alpha), f"step α = {self.alpha}"),
         )
 
-    def _one_image(self, images: _ByClass, explainer: Explainer) -> Figure:
+    def _one_image(self, images: CorrectImages, explainer: Explainer) -> Figure:
         image = images.of(self.source, 1)
         targets = [k for k in range(explainer.num_classes) if k != self.source]
         inputs = image.expand(len(targets), -1, -1, -1)
         labels = [f"→ {explainer.class_names[k]}" for k in targets]
         return self._three_rows(explainer, inputs, torch.tensor(targets), labels)
 
-    def _one_per_class(self, images: _ByClass, explainer: Explainer) -> Figure:
+    def _one_per_class(self, images: CorrectImages, explainer: Explainer) -> Figure:
         others = [k for k in range(explainer.num_classes) if k != self.target]
         inputs, sources = images.one_of_each(others)
         target = torch.full((len(sources),), self.target)
@@ -170,19 +168,19 @@ class CounterfactualGrid(pl.Callback):
         labels = [f"{names[k]} → {names[self.target]}" for k in sources]
         return self._three_rows(explainer, inputs, target, labels)
 
-    def _one_class(self, images: _ByClass, explainer: Explainer) -> Figure:
+    def _one_class(self, images: CorrectImages, explainer: Explainer) -> Figure:
         inputs = images.of(self.source, self.count)
         target = torch.full((len(inputs),), self.target)
         return self._three_rows(explainer, inputs, target, self._pair_labels(explainer, inputs))
 
-    def _both_directions(self, images: _ByClass, explainer: Explainer) -> Figure:
+    def _both_directions(self, images: CorrectImages, explainer: Explainer) -> Figure:
         half = max(self.count // 2, 1)
         there, back = images.of(self.source, half), images.of(self.target, half)
         target = torch.tensor([self.target] * len(there) + [self.source] * len(back))
         labels = [f"→ {explainer.class_names[k]}" for k in target.tolist()]
         return self._three_rows(explainer, torch.cat((there, back)), target, labels)
 
-    def _step_sweep(self, images: _ByClass, explainer: Explainer) -> Figure:
+    def _step_sweep(self, images: CorrectImages, explainer: Explainer) -> Figure:
         inputs = images.of(self.source, min(self.count, 5))
         tipping = explainer.explain(inputs, self.target, "tipping", undefined="keep")
         pictures: list[list[Tensor | None]] = [[self._shown(image)] for image in inputs]
@@ -236,34 +234,6 @@ class CounterfactualGrid(pl.Callback):
         return self._shown(image) if defined else None
 
 
-class _ByClass:
-    """Correctly classified images of a split, by class, in an order drawn by seed."""
-
-    def __init__(self, trainer: pl.Trainer, explainer: Explainer, split: SplitName, seed: int):
-        self.images, labels = first_images(trainer, split, limit=2000)
-        predicted = explainer.posterior(self.images).argmax(1).cpu()
-        order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
-        self.order = order[(predicted == labels)[order]]
-        self.labels, self.names = labels, explainer.class_names
-
-    def of(self, label: int, count: int) -> Tensor:
-        """The first `count` images of a class."""
-        chosen = self.order[self.labels[self.order] == label][:count]
-        if len(chosen) == 0:
-            raise LookupError(
-                f"no image of class {self.names[label]} is classified correctly among "
-                f"{len(self.labels)}."
-            )
-        return self.images[chosen]
-
-    def one_of_each(self, classes: Iterable[int]) -> tuple[Tensor, list[int]]:
-        """One image of each class that has one, (B, C, H, W), and these classes."""
-        with_image = sorted(set(classes) & set(self.labels[self.order].tolist()))
-        if not with_image:
-            raise LookupError(f"none of {len(self.labels)} images is classified correctly.")
-        return torch.cat([self.of(k, 1) for k in with_image]), with_image
-
-
 def _posterior_as_seen(explainer: Explainer, cf: Counterfactual) -> Tensor:
     """p(target) of the 8-bit pictures, shaped like the targets."""
     flat = cf.image_8bit.reshape(-1, *explainer.image_shape)
@@ -272,8 +242,5 @@ def _posterior_as_seen(explainer: Explainer, cf: Counterfactual) -> Tensor:
 
 
 def _percent(value: Tensor, defined: Tensor) -> str:
-    """The posterior in percent; near 0 and 1 without pretending to be either."""
-    if not defined:
-        return "no step"
-    percent = 100 * value.item()
-    return ">99.9 %" if percent > 99.9 else "<0.1 %" if percent < 0.1 else f"{percent:.1f} %"
+    """The posterior in percent, where there is a counterfactual."""
+    return posterior_percent(value.item()) if defined else "no step"

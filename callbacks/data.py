@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
+from tqdm.auto import tqdm
 
 from datamodules import InMemoryDataModule
 from datamodules.checks import SplitName
+from lightning_ecinn.attribution import posterior
+from lightning_ecinn.explainer import Explainer
 
-__all__ = ["first_images", "shuffled_training_batches", "strided_training_batches"]
+__all__ = [
+    "Baselines",
+    "CorrectImages",
+    "first_images",
+    "progress",
+    "shap_baselines",
+    "shuffled_training_batches",
+    "strided_training_batches",
+]
+
+Baselines = Literal["black", "training images"]
 
 
 def strided_training_batches(trainer: pl.Trainer) -> Iterable[Any]:
@@ -96,3 +109,75 @@ def _rebuilt(loader: DataLoader, order: Sequence[int]) -> DataLoader:
         collate_fn=loader.collate_fn,
         generator=torch.Generator(),  # leaves torch's global generator alone
     )
+
+
+class CorrectImages:
+    """Correctly classified images of a split, by class, in an order drawn by seed.
+
+    Args:
+        trainer: knows the data.
+        model: classifies them.
+        split: "train", "val" or "test", of which the first 2,000 images are looked at.
+        seed: of the order.
+    """
+
+    def __init__(
+        self, trainer: pl.Trainer, model: Explainer | nn.Module, split: SplitName, seed: int
+    ):
+        self.images, self.labels = first_images(trainer, split, limit=2000)
+        predicted = posterior(model, self.images).argmax(1).cpu()
+        order = torch.randperm(len(self.labels), generator=torch.Generator().manual_seed(seed))
+        self.order = order[(predicted == self.labels)[order]]
+        names = getattr(model, "class_names", None)
+        self.names = names or tuple(map(str, range(int(self.labels.max()) + 1)))
+
+    def of(self, label: int, count: int) -> Tensor:
+        """The first `count` images of a class.
+
+        Raises:
+            LookupError: there is none.
+        """
+        return self.images[self.indices(count, source=label)]
+
+    def one_of_each(self, classes: Iterable[int]) -> tuple[Tensor, list[int]]:
+        """One image of each class that has one, (B, C, H, W), and these classes.
+
+        Raises:
+            LookupError: no class has one.
+        """
+        with_image = sorted(set(classes) & set(self.labels[self.order].tolist()))
+        if not with_image:
+            raise LookupError(f"none of {len(self.labels)} images is classified correctly.")
+        return torch.cat([self.of(k, 1) for k in with_image]), with_image
+
+    def indices(self, count: int, source: int | None = None, but: int | None = None) -> Tensor:
+        """Numbers (N,) in the split of up to `count` images of one class, or of all but one.
+
+        Raises:
+            LookupError: there is none.
+        """
+        labels = self.labels[self.order]
+        wanted = labels == source if source is not None else labels != (-1 if but is None else but)
+        chosen = self.order[wanted][:count]
+        if len(chosen) == 0:
+            kind = "image" if source is None else f"image of class {self.names[source]}"
+            raise LookupError(f"no {kind} is classified correctly among {len(self.labels)}.")
+        return chosen
+
+
+def shap_baselines(trainer: pl.Trainer, kind: Baselines, count: int, seed: int) -> Tensor | None:
+    """What DeepLiftSHAP and GradSHAP compare with: None for black, else images (N, C, H, W).
+
+    Up to `count` training images are drawn from the first 2,000 by seed.
+    """
+    if kind == "black":
+        return None
+    images, _ = first_images(trainer, "train", limit=2000)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    return images[order[:count]]
+
+
+def progress(trainer: pl.Trainer, parts: Sequence[Tensor], title: str) -> Iterable[Tensor]:
+    """The parts, with a progress bar on a terminal unless the user wants none."""
+    hidden = True if trainer.progress_bar_callback is None else None  # None: if on a terminal
+    return tqdm(parts, desc=title, leave=False, mininterval=1.0, disable=hidden)

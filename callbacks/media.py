@@ -1,14 +1,15 @@
-"""The one place that hands a picture to the run's folder and to the loggers."""
+"""The one place that hands pictures and their numbers to the run's folder and the loggers."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytorch_lightning as pl
+import torch
 from matplotlib.figure import Figure
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 
-__all__ = ["free_path", "log_figure"]
+__all__ = ["free_path", "log_figure", "log_numbers"]
 
 
 def log_figure(
@@ -41,6 +42,14 @@ def log_figure(
         elif isinstance(logger, TensorBoardLogger):
             logger.experiment.add_figure(key, figure, trainer.global_step)
     return path
+
+
+def log_numbers(trainer: pl.Trainer, numbers: dict[str, float]) -> None:
+    """Send numbers found after the last batch to every logger and to the run's metrics."""
+    trainer.callback_metrics.update({k: torch.tensor(v) for k, v in numbers.items()})
+    for logger in trainer.loggers:
+        logger.log_metrics(numbers, step=trainer.global_step)
+        logger.save()
 
 
 def free_path(path: Path) -> Path:

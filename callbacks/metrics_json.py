@@ -50,6 +50,11 @@ class MetricsJSON(pl.Callback):
         """Note what `test` found."""
         self._write(trainer, pl_module)
 
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Note what callbacks found at the end."""
+        if stage in ("fit", "test"):
+            self._write(trainer, pl_module)
+
     def _write(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.is_global_zero:
             return

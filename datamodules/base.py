@@ -23,7 +23,7 @@ from datamodules.splits import stratified_split
 
 
 class InMemoryDataModule(pl.LightningDataModule):
-    """Images that fit in memory, as uint8 batches (images (B, C, H, W), labels (B,), indices (B,)).
+    """Images in memory, as uint8 batches (images (B, C, H, W), labels (B,), indices (B,)).
 
     A data set of one's own is one method:
 
@@ -44,8 +44,9 @@ class InMemoryDataModule(pl.LightningDataModule):
         val_size: images held out of the training images for validation, every class in proportion.
         batch_size: training images per batch and process.
         eval_batch_size: images per batch and process everywhere else.
-        seed: chooses the validation images, the order of training and the translations.
+        seed: chooses the validation images, the order of training, the translations and the flips.
         max_shift: translate training images by up to so many pixels each way, filling with zeros.
+        flip: mirror half of the training images left and right, other ones each epoch.
         predict_split: what `predict` runs over: "train", "val" or "test".
 
     Raises:
@@ -61,6 +62,7 @@ class InMemoryDataModule(pl.LightningDataModule):
         eval_batch_size: int = 250,
         seed: int = 0,
         max_shift: int = 0,
+        flip: bool = False,
         predict_split: SplitName = "test",
     ) -> None:
         super().__init__()
@@ -80,6 +82,7 @@ class InMemoryDataModule(pl.LightningDataModule):
         self.eval_batch_size = eval_batch_size
         self.seed = seed
         self.max_shift = max_shift
+        self.flip = flip
         self.predict_split = predict_split
         self._datasets: dict[str, ImageArrays] = {}
 
@@ -96,6 +99,50 @@ class InMemoryDataModule(pl.LightningDataModule):
         raise NotImplementedError(
             f"{type(self).__name__} does not say how to load its images: define load()."
         )
+
+    def read(self, split: SplitName) -> dict[str, ImageArrays]:
+        """Read one split, and those that come with it.
+
+        This one calls `load`, and holds `val_size` of the training images out. Data with splits of
+        their own override it instead of `load`.
+
+        Raises:
+            ValueError: `load` returned something unusable.
+        """
+        train = split != "test"
+        images, labels = self.load(train)
+        source = f"{type(self).__name__}.load(train={train})"
+        check_arrays(images, labels, self.image_shape, self.num_classes, source)
+        if not train:
+            return {"test": ImageArrays(images, labels)}
+        if self.val_size >= len(labels):
+            raise ValueError(
+                f"val_size is {self.val_size}, but there are only {len(labels)} training images: "
+                f"give less than {len(labels)}."
+            )
+        stay, held_out = stratified_split(labels, self.val_size, self.seed)
+        return {
+            "train": ImageArrays(images, labels[stay], stay),
+            "val": ImageArrays(images, labels[held_out], held_out),
+        }
+
+    def changed_pixels(
+        self, split: SplitName, indices: Tensor, source: Tensor, target: Tensor
+    ) -> Tensor | None:
+        """Return the pixels that truly tell `source` from `target` in each image.
+
+        Known for made data only: there, heatmaps are measured against it.
+
+        Args:
+            split: the split that the images are from.
+            indices: (B,) into the split, as batches hold them.
+            source: classes (B,) int64.
+            target: classes (B,) int64.
+
+        Returns:
+            bool (B, C, H, W) or (B, 1, H, W) on the device of `source`; None where it is unknown.
+        """
+        return None
 
     def setup(self, stage: str | None = None) -> None:
         """Read what `stage` needs; the test images only to test, or to predict on them."""
@@ -117,7 +164,7 @@ class InMemoryDataModule(pl.LightningDataModule):
         """
         check_split(split)
         if split not in self._datasets:
-            self._datasets |= self._read(train=split != "test")
+            self._datasets |= self.read(split)
         return self._datasets[split]
 
     def train_dataloader(self) -> DataLoader:
@@ -125,8 +172,9 @@ class InMemoryDataModule(pl.LightningDataModule):
         if getattr(self.trainer, "overfit_batches", 0) > 0:
             return self._ordered("train", self.batch_size)
         dataset = self.dataset("train")
-        ranks = self._ranks()
-        sampler = TrainBatchSampler(dataset, self.batch_size, self.seed, self.max_shift, **ranks)
+        sampler = TrainBatchSampler(
+            dataset, self.batch_size, self.seed, self.max_shift, self.flip, **self._ranks()
+        )
         return _loader(dataset, sampler)
 
     def val_dataloader(self) -> DataLoader | list:
@@ -167,23 +215,6 @@ class InMemoryDataModule(pl.LightningDataModule):
         if self.trainer is None:
             return {"num_replicas": 1, "rank": 0}
         return {"num_replicas": self.trainer.world_size, "rank": self.trainer.global_rank}
-
-    def _read(self, train: bool) -> dict[str, ImageArrays]:
-        images, labels = self.load(train)
-        source = f"{type(self).__name__}.load(train={train})"
-        check_arrays(images, labels, self.image_shape, self.num_classes, source)
-        if not train:
-            return {"test": ImageArrays(images, labels)}
-        if self.val_size >= len(labels):
-            raise ValueError(
-                f"val_size is {self.val_size}, but there are only {len(labels)} training images: "
-                f"give less than {len(labels)}."
-            )
-        stay, held_out = stratified_split(labels, self.val_size, self.seed)
-        return {
-            "train": ImageArrays(images[stay], labels[stay]),
-            "val": ImageArrays(images[held_out], labels[held_out]),
-        }
 
 
 def _loader(dataset: ImageArrays, sampler: Sampler) -> DataLoader:

@@ -1,4 +1,4 @@
-"""Images in memory, handed out a batch at a time."""
+"""Images in memory or mapped into it, handed out a batch at a time."""
 
 from typing import NamedTuple
 
@@ -16,41 +16,63 @@ class ImageBatch(NamedTuple):
     indices: Tensor
 
 
-class ShiftedIndices(NamedTuple):
-    """A request for translated images: indices (B,) and shifts (B, 2), rows down, columns right."""
+class AugmentedIndices(NamedTuple):
+    """A request for augmented images: indices (B,), and what to do with each image.
+
+    `flips` (B,) bool mirrors left and right; then `shifts` (B, 2) moves rows down, columns right.
+    """
 
     indices: Tensor
-    shifts: Tensor
+    shifts: Tensor | None = None
+    flips: Tensor | None = None
 
 
 class ImageArrays(Dataset):
-    """Images and labels in memory; indexing with a tensor of indices gives a whole batch.
+    """Images and labels; indexing with a tensor of indices gives a whole batch.
 
-    Every batch is a copy: changing it in place leaves the data alone.
+    Every batch is a copy: changing it in place leaves the data alone. The pixels may be mapped
+    from a file and shared by several data sets: then only the images of a batch are ever read.
 
     Args:
-        images: (N, C, H, W) uint8.
+        images: (N, C, H, W) uint8, or (M, C, H, W) with `rows`.
         labels: (N,) int64.
+        rows: (N,) int64, where each of the N images lies in `images`.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor) -> None:
-        self.images = images
+    def __init__(self, images: Tensor, labels: Tensor, rows: Tensor | None = None) -> None:
+        self._pixels = images
+        self._rows = rows
         self.labels = labels
+
+    @property
+    def images(self) -> Tensor:
+        """All images (N, C, H, W) uint8; with `rows` a copy in memory."""
+        return self._pixels if self._rows is None else self._pixels[self._rows]
 
     def __len__(self) -> int:
         """Return the number of images, N."""
         return len(self.labels)
 
-    def __getitem__(self, key: Tensor | ShiftedIndices) -> ImageBatch:
-        """Return the images at the indices `key` (B,), translated if it says so.
+    def __getitem__(self, key: Tensor | AugmentedIndices) -> ImageBatch:
+        """Return the images at the indices `key` (B,), augmented if it says so.
 
         A list of ints works too, and one int gives a batch of one.
         """
-        if isinstance(key, ShiftedIndices):
+        if isinstance(key, AugmentedIndices):
             batch = self[key.indices]
-            return batch._replace(images=translate(batch.images, key.shifts))
+            return batch._replace(images=_augment(batch.images, key))
         indices = torch.as_tensor(key).reshape(-1)
-        return ImageBatch(self.images[indices], self.labels[indices], indices)
+        return ImageBatch(self._pixels[self.rows(indices)], self.labels[indices], indices)
+
+    def rows(self, indices: Tensor) -> Tensor:
+        """Return where images (B,) lie among those that `load` returned."""
+        return indices if self._rows is None else self._rows[indices]
+
+
+def _augment(images: Tensor, request: AugmentedIndices) -> Tensor:
+    if request.flips is not None:
+        images = images.where(~request.flips[:, None, None, None], images.flip(-1))
+    return images if request.shifts is None else translate(images, request.shifts)
 
 
 def translate(images: Tensor, shifts: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from datamodules.checks import SplitName
 from datamodules.mnist import MNIST
 from datamodules.seeding import FAKE_LABELS, random_state
 
@@ -49,6 +50,12 @@ class FakeMNIST(MNIST):
         p, q = torch.as_tensor(p), torch.as_tensor(q)
         pixels = self.class_pixels.to(p.device)
         return pixels[p] | pixels[q]
+
+    def changed_pixels(
+        self, split: SplitName, indices: Tensor, source: Tensor, target: Tensor
+    ) -> Tensor:
+        """Return `mask(source, target)`, bool (B, 1, 28, 28): the same in every image."""
+        return self.mask(source, target)
 
     def load(self, train: bool) -> tuple[Tensor, Tensor]:
         """Return relabelled digits: images (N, 1, 28, 28) uint8 and labels (N,) int64."""

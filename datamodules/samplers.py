@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DistributedSampler, SequentialSampler
 
-from datamodules.dataset import ShiftedIndices
-from datamodules.seeding import ORDER, SHIFT, random_state
+from datamodules.dataset import AugmentedIndices
+from datamodules.seeding import FLIP, ORDER, SHIFT, random_state
 
 
 class TrainBatchSampler(DistributedSampler):
@@ -25,8 +25,9 @@ class TrainBatchSampler(DistributedSampler):
     Args:
         dataset: the training images; only its length is used.
         batch_size: images per batch and rank.
-        seed: for the order and the translations.
-        max_shift: translate each image by up to so many pixels each way; 0 yields plain indices.
+        seed: for the order, the translations and the flips.
+        max_shift: translate each image by up to so many pixels each way.
+        flip: mirror each image left and right with probability 1/2.
         num_replicas: number of ranks.
         rank: this rank.
 
@@ -40,6 +41,7 @@ class TrainBatchSampler(DistributedSampler):
         batch_size: int,
         seed: int = 0,
         max_shift: int = 0,
+        flip: bool = False,
         num_replicas: int = 1,
         rank: int = 0,
     ) -> None:
@@ -55,24 +57,33 @@ class TrainBatchSampler(DistributedSampler):
         self.num_images = len(dataset)
         self.batch_size = min(batch_size, len(dataset) // num_replicas)
         self.max_shift = max_shift
+        self.flip = flip
 
     def __len__(self) -> int:
         """Return the number of batches of one rank."""
         return self.num_images // (self.batch_size * self.num_replicas)
 
-    def __iter__(self) -> Iterator[Tensor | ShiftedIndices]:
-        """Yield indices (B,), with their translations (B, 2) if `max_shift` is above 0."""
+    def __iter__(self) -> Iterator[Tensor | AugmentedIndices]:
+        """Yield indices (B,), with translations (B, 2) and flips (B,) where these are asked for."""
         order = torch.from_numpy(self._random_state(ORDER).permutation(self.num_images))
         for step in range(len(self)):
             start = (step * self.num_replicas + self.rank) * self.batch_size
             indices = order[start : start + self.batch_size]
-            yield ShiftedIndices(indices, self._shifts(step)) if self.max_shift else indices
+            shifts = self._shifts(step) if self.max_shift else None
+            flips = self._flips(step) if self.flip else None
+            is_plain = shifts is None and flips is None
+            yield indices if is_plain else AugmentedIndices(indices, shifts, flips)
 
     def _shifts(self, step: int) -> Tensor:
         """Draw translations (B, 2) for one batch."""
         state = self._random_state(SHIFT, step, self.rank)
         size = (self.batch_size, 2)
         return torch.from_numpy(state.randint(-self.max_shift, self.max_shift + 1, size, "int64"))
+
+    def _flips(self, step: int) -> Tensor:
+        """Draw flips (B,) for one batch."""
+        state = self._random_state(FLIP, step, self.rank)
+        return torch.from_numpy(state.randint(0, 2, self.batch_size, "int64")).bool()
 
     def _random_state(self, stream: int, *key: int) -> np.random.RandomState:
         return random_state(self.seed, stream, self.epoch, *key)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-SPLIT, ORDER, SHIFT, FAKE_LABELS = range(4)
+SPLIT, ORDER, SHIFT, FAKE_LABELS, FLIP, FACES = range(6)
 """Names of the streams: draws for different purposes stay independent under one seed."""
 
 

@@ -3,7 +3,26 @@
 import torch
 from torch import Tensor
 
+from datamodules.checks import SPLITS, SplitName
 from datamodules.seeding import SPLIT, random_state
+
+
+def hold_out(split: Tensor, labels: Tensor, into: SplitName, count: int, seed: int) -> Tensor:
+    """Move `count` training images into another split so that every class keeps its share.
+
+    Args:
+        split: (N,) int64, each image's position in `SPLITS`.
+        labels: (N,) int64.
+        into: the split to fill.
+        count: how many to move, at most as many as there are training images.
+        seed: the choice depends on it and on the training images' labels alone.
+
+    Returns:
+        The new split (N,).
+    """
+    train = (split == SPLITS.index("train")).nonzero().flatten()
+    _, chosen = stratified_split(labels[train], count, seed)
+    return split.index_fill(0, train[chosen], SPLITS.index(into))
 
 
 def stratified_split(labels: Tensor, held_out: int, seed: int) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from lightning_ecinn.flows import ib_inn
 from lightning_ecinn.mixture import GaussianMixture
 from lightning_ecinn.preprocessing import Preprocessing
 
-__all__ = ["GenerativeClassifier"]
+__all__ = ["GenerativeClassifier", "checked_names"]
 
 
 class GenerativeClassifier(nn.Module):
@@ -41,6 +41,7 @@ class GenerativeClassifier(nn.Module):
         clamp: bound of the log scale in every convolutional coupling.
         init_scale: scale of every coupling block before training.
         haar: begin with a Haar transform; by default only for pictures of one channel.
+        haar_gain: factor of its detail coefficients, 1 in the paper.
         mean: m of the preprocessing, per channel; by default 0.5, or IB-INN's for colour.
         std: s of the preprocessing, per channel.
     """
@@ -63,6 +64,7 @@ class GenerativeClassifier(nn.Module):
         clamp: float = 0.7,
         init_scale: float = 0.8,
         haar: bool | None = None,
+        haar_gain: float = 1.0,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
     ):
@@ -77,9 +79,10 @@ class GenerativeClassifier(nn.Module):
             "clamp": clamp,
             "init_scale": init_scale,
             "haar": haar,
+            "haar_gain": haar_gain,
         }
         self.image_shape = tuple(int(side) for side in image_shape)
-        self.class_names = _checked_names(class_names, num_classes)
+        self.class_names = checked_names(class_names, num_classes)
         self.config = {
             "image_shape": list(self.image_shape),
             "num_classes": num_classes,
@@ -139,7 +142,8 @@ class GenerativeClassifier(nn.Module):
         return self.decode(means + temperature * torch.randn_like(means))
 
 
-def _checked_names(names: Sequence[str] | None, num_classes: int) -> tuple[str, ...]:
+def checked_names(names: Sequence[str] | None, num_classes: int) -> tuple[str, ...]:
+    """One name for each class; by default "0", "1", ..."""
     names = tuple(str(k) for k in range(num_classes)) if names is None else tuple(names)
     if len(names) != num_classes:
         raise ValueError(

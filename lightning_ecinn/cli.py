@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import logging
 import os
 import pydoc
@@ -35,12 +36,13 @@ from callbacks import (
     CounterfactualWriter,
     MetricsJSON,
     NonFiniteLossError,
+    PosteriorWriter,
     RunCheckpoint,
     StopOnNonFiniteLoss,
 )
-from lightning_ecinn.explainer import checkpoint_config
+from lightning_ecinn.checkpoints import checkpoint_config
 from lightning_ecinn.importing import import_ibinn
-from lightning_ecinn.modules import IBINN
+from lightning_ecinn.modules import IBINN, InceptionV3, SmallCNN
 from lightning_ecinn.parsing import ExperimentFile, OneLineErrors, is_debugging, one_line
 from lightning_ecinn.runs import (
     CONFIG,
@@ -118,8 +120,9 @@ class ECINNCLI(LightningCLI):
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
-        """Lightning's, and two that prepare checkpoints for explaining."""
-        return LightningCLI.subcommands() | {name: {"model", "datamodule"} for name in PREPARING}
+        """Lightning's, two that prepare checkpoints for explaining, and one that compares."""
+        ours = (*PREPARING, "compare")
+        return LightningCLI.subcommands() | {name: {"model", "datamodule"} for name in ours}
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """A parser that finds the shipped experiments."""
@@ -183,6 +186,8 @@ class ECINNCLI(LightningCLI):
 
     def _parse_ckpt_path(self) -> None:
         """Find "last" and "best", and check that a checkpoint and the network fit."""
+        if self.config.subcommand == "compare":  # has checkpoints of its own
+            return
         options, is_fit = self._options, self.config.subcommand == "fit"
         which, checkpoints = options.get("ckpt_path"), options.checkpoint.dirpath
         if which in ("last", "best"):
@@ -195,14 +200,14 @@ class ECINNCLI(LightningCLI):
                 f"--ckpt_path {which}: there is no such file. Give the path of a .ckpt file, or "
                 '"last" or "best" for the newest of this experiment.'
             )
-        if options.model.class_path.split(".")[-1] != IBINN.__name__:
-            return
-        arguments = options.model.init_args
+        arguments, name = options.model.init_args, options.model.class_path.split(".")[-1]
         if self.config.subcommand == "import_ibinn":
-            _fit_to_published(arguments, options.path)
+            _fit_to_published(arguments, options.path, name)
+        elif name not in _MODULES:
+            return
         elif which is not None:
-            _fit_to_checkpoint(arguments, options.ckpt_path, must_match=is_fit)
-        elif not is_fit and arguments.init_from is None:
+            _fit_to_checkpoint(arguments, options.ckpt_path, _MODULES[name], must_match=is_fit)
+        elif not is_fit and arguments.get("init_from") is None:
             raise ValueError(
                 f"{self.config.subcommand}: there is nothing trained to look at. Give --ckpt_path "
                 "best, --ckpt_path last, or the path of a checkpoint."
@@ -234,6 +239,7 @@ class ECINNCLI(LightningCLI):
         options.trainer.callbacks = [
             options.class_means,  # before the pictures, which need the means
             StopOnNonFiniteLoss(),
+            PosteriorWriter(),
             self.metrics,
             *(chosen if isinstance(chosen, list) else [chosen]),
         ]
@@ -275,6 +281,10 @@ class ECINNCLI(LightningCLI):
         """Say where everything lies."""
         self._farewell()
 
+    def after_compare(self) -> None:
+        """Say where everything lies."""
+        self._farewell()
+
     def before_predict(self) -> None:
         """Don't keep in memory what goes into a file."""
         if self.config_init["predict"].return_predictions is None:
@@ -300,21 +310,31 @@ class ECINNCLI(LightningCLI):
         print("\n".join(lines))
 
 
-def _fit_to_checkpoint(arguments: Namespace, path: str, must_match: bool) -> None:
+def _fit_to_checkpoint(
+    arguments: Namespace, path: str, module: type[pl.LightningModule], must_match: bool
+) -> None:
     """Take the network's shape from a checkpoint, or refuse to resume another network."""
-    network = checkpoint_config(path)
+    kind = getattr(module, "kind", None)  # only ordinary networks come in kinds
+    network = checkpoint_config(path, "classifier" if kind is None else "network")
     network = {key: value for key, value in network.items() if key not in LINKED}
+    if (theirs := network.pop("kind", None)) != kind:
+        raise ValueError(
+            f"--ckpt_path: the network in {path} is another one: kind {theirs} (here {kind})."
+        )
     different = [key for key, value in network.items() if arguments[key] != value]
     if must_match and different:
         details = ", ".join(f"{key} {network[key]} (here {arguments[key]})" for key in different)
         raise ValueError(f"--ckpt_path: the network in {path} is another one: {details}.")
     for key, value in network.items():
         arguments[key] = value
-    arguments.init_from = None
+    for key in {"init_from", "weights"} & set(arguments.keys()):  # the checkpoint has its own
+        arguments[key] = None
 
 
-def _fit_to_published(arguments: Namespace, path: str) -> None:
+def _fit_to_published(arguments: Namespace, path: str, name: str) -> None:
     """Take what a published checkpoint tells of the network; dropouts are the configuration's."""
+    if name != IBINN.__name__:
+        raise ValueError(f"import-ibinn needs model.class_path IBINN, got {name}.")
     network = import_ibinn(path, clamp=arguments.clamp).config
     for key in ("blocks", "widths", "fc_blocks", "fc_width", "haar"):
         arguments[key] = network[key]
@@ -379,14 +399,40 @@ def main(args: ArgsType = None) -> ECINNCLI | None:
 
 
 def _as_parsed(args: ArgsType) -> ArgsType:
-    """``import-ibinn model.pt --no-means`` as the parser knows it."""
+    """``import-ibinn model.pt --no-means`` and ``compare --ckpt A --ckpt B`` as the parser does."""
     words = sys.argv[1:] if args is None else args
-    if not isinstance(words, list) or words[:1] not in (["import-ibinn"], ["import_ibinn"]):
+    if not isinstance(words, list) or not words:
+        return args
+    if words[0] == "compare":
+        return _with_lists(words)
+    if words[0] not in ("import-ibinn", "import_ibinn"):
         return args
     rest = ["--means=false" if word == "--no-means" else word for word in words[1:]]
     if rest and not rest[0].startswith("-"):
         rest[0] = f"--path={rest[0]}"
     return ["import_ibinn", *rest]
+
+
+def _with_lists(words: list[str]) -> list[str]:
+    """``--ckpt A B --ckpt=C`` as ``--ckpt=["A", "B", "C"]``; what is a list already stays one."""
+    others: list[str] = []
+    lists: dict[str, list[str]] = {}
+    option = ""
+    for word in words:
+        name, is_joined, value = word.partition("=")
+        if name in ("--ckpt", "--names", "--methods"):
+            option, word = name, value
+            if not is_joined:
+                continue
+        elif word.startswith("-"):
+            option = ""
+        if not option:
+            others.append(word)
+        elif word.startswith("["):
+            others.append(f"{option}={word}")
+        else:
+            lists.setdefault(option, []).append(word)
+    return [*others, *(f"{name}={json.dumps(values)}" for name, values in lists.items())]
 
 
 @contextmanager
@@ -441,4 +487,5 @@ def _show_warning(message: Warning | str, *details: Any, **more: Any) -> None:
     print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
-_REGISTERED = (callbacks, datamodules, IBINN)  # short class names in YAML need them imported
+_MODULES = {module.__name__: module for module in (IBINN, SmallCNN, InceptionV3)}
+_REGISTERED = (callbacks, datamodules, _MODULES)  # short class names in YAML need them imported

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from os import PathLike
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from lightning_ecinn.checkpoints import load_classifier
 from lightning_ecinn.classifier import GenerativeClassifier
 from lightning_ecinn.counterfactuals import (
     PAPER_STEP,
@@ -20,8 +20,9 @@ from lightning_ecinn.counterfactuals import (
     class_direction,
     explainable_pairs,
 )
+from lightning_ecinn.preprocessing import check_images
 
-__all__ = ["Explainer", "checkpoint_config", "load_classifier"]
+__all__ = ["Explainer"]
 
 Step = Literal["tipping", "convincing"]
 
@@ -301,30 +302,9 @@ class Explainer:
 
     def _images(self, images: Tensor) -> Tensor:
         """Images on the device, checked: uint8, or float in [0, 1]."""
-        if not isinstance(images, Tensor):
-            raise ValueError(
-                f"Images must be a torch.Tensor (B, C, H, W), got {type(images).__name__}: "
-                "use torch.as_tensor."
-            )
-        if images.ndim != 4 or tuple(images.shape[1:]) != self.image_shape:
-            channels, height, width = self.image_shape
-            raise ValueError(
-                f"Images must be (B, {channels}, {height}, {width}), got {tuple(images.shape)}."
-            )
-        if len(images) == 0:
-            raise ValueError("Images must hold at least one image, got an empty batch.")
+        check_images(images, self.image_shape)
         if images.dtype == torch.uint8:
             return images.to(self.device)
-        if not images.is_floating_point():
-            raise ValueError(
-                f"Images must be uint8 in 0..255 or float in [0, 1], got {images.dtype}."
-            )
-        # Negated, so that NaN fails too.
-        if not (images.min() >= 0 and images.max() <= 1):
-            raise ValueError(
-                f"Float images must lie in [0, 1] without NaN, got values from "
-                f"{images.min().item():g} to {images.max().item():g}: divide by 255, or pass uint8."
-            )
         return images.to(self.device, self.dtype)
 
     def _as_float(self, images: Tensor) -> Tensor:
@@ -343,66 +323,3 @@ class Explainer:
 
     def _chunks(self, tensor: Tensor) -> Iterator[Tensor]:
         return iter(tensor.split(self.chunk_size))
-
-
-def load_classifier(path: str | PathLike[str]) -> GenerativeClassifier:
-    """The classifier in a checkpoint of this project, on the CPU, in float32.
-
-    The file is read with ``weights_only=True``: a checkpoint can never run code.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the file is not a checkpoint of this project.
-    """
-    checkpoint = _read_checkpoint(path)
-    prefix = "classifier."
-    state = {
-        key.removeprefix(prefix): value
-        for key, value in checkpoint["state_dict"].items()
-        if key.startswith(prefix)
-    }
-    try:
-        classifier = GenerativeClassifier(**checkpoint["classifier"])
-        classifier.load_state_dict(state)
-    except (TypeError, RuntimeError) as error:
-        raise ValueError(
-            f"The classifier in {path} does not fit this version of lightning_ecinn: {error}"
-        ) from None
-    return classifier.eval()
-
-
-def checkpoint_config(path: str | PathLike[str]) -> dict[str, Any]:
-    """The arguments of :class:`GenerativeClassifier` stored in a checkpoint."""
-    return dict(_read_checkpoint(path)["classifier"])
-
-
-def _read_checkpoint(path: str | PathLike[str]) -> dict[str, Any]:
-    return read_weights(
-        path,
-        kind="a checkpoint of a lightning_ecinn classifier",
-        remedy="give the path of a .ckpt file written by `fit`",
-        entries=("classifier", "state_dict"),
-    )
-
-
-def read_weights(
-    path: str | PathLike[str], *, kind: str, remedy: str, entries: Sequence[str]
-) -> dict[str, Any]:
-    """A file of weights, read with ``weights_only=True``, with the entries that it must have.
-
-    Raises:
-        FileNotFoundError: if there is no such file; says the remedy.
-        ValueError: if it is not of this kind.
-    """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f"No checkpoint at {path.absolute()}: {remedy}.")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for files that are not checkpoints
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise ValueError(f"{path} is not {kind}: {reason}") from None
-    for entry in entries:
-        if not isinstance(checkpoint, dict) or entry not in checkpoint:
-            raise ValueError(f"{path} is not {kind}: it has no entry '{entry}'.")
-    return checkpoint

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from lightning_ecinn.checkpoints import read_weights
 from lightning_ecinn.classifier import GenerativeClassifier
-from lightning_ecinn.explainer import read_weights
 from lightning_ecinn.flows import FixedPermutation
 
 __all__ = ["import_ibinn"]

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
+import yaml
 from jsonargparse import ActionConfigFile, Namespace
 
 import experiments
@@ -22,6 +23,11 @@ _NOISE = (
     "Given value type:",
 )
 _REWRITTEN = [
+    (
+        r"the following arguments are required: ((?:\w+\.(?:data|model)(?:, )?)+)$",
+        r"required: \1; give a complete experiment, as in --config mnist.yaml; a file that only "
+        r"changes one comes after it, as in --config mnist.yaml --config conv_net.yaml",
+    ),
     (r'Parser key "([^"]+)":', r"\1:"),
     (r"Problem with given class_path '(?:\w+\.)*(\w+)':", r"\1:"),
     (r"<class '(?:\w+\.)*(\w+)'>", r"\1"),
@@ -70,7 +76,9 @@ class ExperimentFile(ActionConfigFile):
         self, parser: Any, config: Namespace, value: Any, option_string: str | None = None
     ) -> None:
         """Resolve the name, then read the file."""
-        super().__call__(parser, config, _experiment_path(value), option_string)
+        path = _experiment_path(value)
+        _check_base(config, path)
+        super().__call__(parser, config, path, option_string)
 
 
 def _experiment_path(value: Any) -> Any:
@@ -83,3 +91,24 @@ def _experiment_path(value: Any) -> Any:
         f"--config {value}: there is no such file in {Path.cwd()}, and no experiment of that name "
         f"is shipped; there are {names}"
     )
+
+
+def _check_base(config: Namespace, path: Any) -> None:
+    """Refuse a file that changes settings of data or a model that no file before it names."""
+    try:
+        content = yaml.safe_load(Path(path).read_text())
+    except (OSError, TypeError, ValueError, yaml.YAMLError):  # the parser says what is wrong
+        return
+    for key in ("data", "model"):
+        part = content.get(key) if isinstance(content, dict) else None
+        if isinstance(part, dict) and "class_path" not in part and config.get(key) is None:
+            raise TypeError(
+                f"--config {Path(path).name} changes {key}, but nothing before it says which: put "
+                f"the complete experiment that it changes before it, as in {_usage(path)}"
+            )
+
+
+def _usage(path: Any) -> str:
+    """The command in a file's heading, else any."""
+    line = re.search(r"^# .*(--config \S+ --config \S+)", Path(path).read_text(), re.MULTILINE)
+    return line[1] if line else f"--config mnist.yaml --config {Path(path).name}"

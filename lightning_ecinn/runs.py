@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+
+import yaml
 
 __all__ = [
     "CONFIG",
     "discard_unused_run_folder",
     "find_checkpoint",
     "forget_run_folder",
+    "model_names",
     "new_run_folder",
 ]
 
@@ -86,6 +90,21 @@ def find_checkpoint(
     return found[-1]
 
 
+def model_names(paths: Sequence[str]) -> list[str]:
+    """The experiment of the run that a checkpoint lies in, else the file's name; no name twice."""
+    names: list[str] = []
+    for path in map(Path, paths):
+        config = path.parent.parent / CONFIG
+        is_run = path.parent.name == "checkpoints" and config.is_file()
+        name = _experiment(config) if is_run else None
+        name = base = name or path.stem
+        number = 2
+        while name in names:
+            name, number = f"{base} {number}", number + 1
+        names.append(name)
+    return names
+
+
 def _claimed(folder: Path) -> Path:
     """Make the folder, or a numbered subfolder of it if it is in use.
 
@@ -102,3 +121,10 @@ def _claimed(folder: Path) -> Path:
             pass
         number += 1
         candidate = folder / f"run-{number}"
+
+
+def _experiment(config: Path) -> str | None:
+    try:
+        return str(yaml.safe_load(config.read_text())["experiment"])
+    except (yaml.YAMLError, KeyError, TypeError, OSError):
+        return None  # not a run of ours

@@ -1,15 +1,18 @@
-"""Lightning's Trainer with the subcommands `means` and `import-ibinn`."""
+"""Lightning's Trainer with the subcommands `means`, `import-ibinn` and `compare`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.cli import SaveConfigCallback
 from pytorch_lightning.utilities import rank_zero_info
 
 from callbacks import BuildClassMeans
+from callbacks.model_comparison import ModelComparison
+from lightning_ecinn.comparison import FIGURE_9
 from lightning_ecinn.importing import import_ibinn
 from lightning_ecinn.modules import IBINN
 
@@ -86,6 +89,62 @@ class ECINNTrainer(pl.Trainer):
         if means:
             self._build(model, datamodule, None, batch_norm)
         self._save(model, target)
+
+    def compare(
+        self,
+        model: pl.LightningModule,
+        datamodule: pl.LightningDataModule,
+        ckpt: list[str] = [],  # noqa: B006
+        names: list[str] = [],  # noqa: B006
+        methods: list[str] = list(FIGURE_9),  # noqa: B006
+        count: int = 4,
+        measure: int = 64,
+        split: Literal["train", "val", "test"] = "test",
+        seed: int = 0,
+        target: int | None = None,
+        baselines: Literal["black", "training images"] = "training images",
+        num_baselines: int = 10,
+    ) -> None:
+        """Draw the heatmaps of several models side by side and correlate them (Figure 9).
+
+        Args:
+            model: not used; the models are those of the checkpoints.
+            datamodule: the images.
+            ckpt: checkpoint of a model, of any kind; give it once for each.
+            names: name of a model; give it once for each. By default the experiment's.
+            methods: the heatmaps, as of the callback HeatmapComparison.
+            count: images that are drawn, one picture each.
+            measure: images that the correlations are over.
+            split: where the images come from.
+            seed: which images are drawn.
+            target: class asked for where there are more than two; by default the second likeliest.
+            baselines: what DeepLiftSHAP and GradSHAP compare with.
+            num_baselines: how many training images.
+        """
+        comparison = ModelComparison(
+            ckpt,
+            names,
+            methods=methods,
+            count=count,
+            measure=measure,
+            split=split,
+            seed=seed,
+            target=target,
+            baselines=baselines,
+            num_baselines=num_baselines,
+        )
+        if not self.is_global_zero:
+            return
+        for callback in self.callbacks:
+            if isinstance(callback, SaveConfigCallback):  # as Lightning's own subcommands do
+                callback.setup(self, model, "compare")
+        datamodule.prepare_data()
+        for stage in ("fit", "test"):
+            datamodule.setup(stage)
+        self.datamodule = datamodule
+        comparison.run(self)
+        for logger in self.loggers:
+            logger.finalize("success")
 
     def _build(
         self,

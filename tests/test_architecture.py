@@ -15,16 +15,23 @@ GUARD = "lightning_ecinn.torchvision_guard"
 LEVELS = [
     {GUARD, "experiments"},
     {"lightning_ecinn.flows", "lightning_ecinn.mixture", "lightning_ecinn.preprocessing"},
-    {"lightning_ecinn.classifier"},
+    {"lightning_ecinn.classifier", "lightning_ecinn.networks"},
+    {"lightning_ecinn.checkpoints"},
     {
         "lightning_ecinn.losses",
         "lightning_ecinn.class_means",
         "lightning_ecinn.counterfactuals",
         "lightning_ecinn.explainer",
+        "lightning_ecinn.attribution",
         "lightning_ecinn.metrics",
     },
     {"lightning_ecinn"},  # the public face, and any module without a line of its own
-    {"lightning_ecinn.figures", "lightning_ecinn.runs", "datamodules"},
+    {
+        "lightning_ecinn.figures",
+        "lightning_ecinn.comparison",
+        "lightning_ecinn.runs",
+        "datamodules",
+    },
     {"lightning_ecinn.modules"},
     {"callbacks"},
     {"lightning_ecinn.trainer", "lightning_ecinn.parsing"},

@@ -31,6 +31,7 @@ def ib_inn(
     clamp: float = 0.7,
     init_scale: float = 0.8,
     haar: bool | None = None,
+    haar_gain: float = 1.0,
 ) -> SequenceINN:
     """Build the invertible network of IB-INN (Ardizzone et al. 2020).
 
@@ -48,6 +49,7 @@ def ib_inn(
         clamp: bound of abs(log s) in every convolutional coupling.
         init_scale: scale of every coupling block before training.
         haar: begin with a Haar transform; by default only for pictures of one channel.
+        haar_gain: factor of its detail coefficients.
 
     Returns:
         A flow: ``flow(v)`` gives latents (B, D) and log_det (B,); ``flow(z, rev=True)`` inverts.
@@ -59,7 +61,7 @@ def ib_inn(
     _check_stages(blocks, widths, dropouts)
     flow = SequenceINN(*image_shape)
     if image_shape[0] == 1 if haar is None else haar:
-        flow.append(HaarDownsampling)
+        flow.append(HaarDownsampling, gain=haar_gain)
     on_picture = len(flow.module_list) == 0
     for stage, (count, width, dropout) in enumerate(zip(blocks, widths, dropouts, strict=True)):
         if stage > 0:

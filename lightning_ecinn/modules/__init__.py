@@ -1,5 +1,6 @@
 """LightningModules."""
 
 from lightning_ecinn.modules.ibinn import IBINN
+from lightning_ecinn.modules.networks import InceptionV3, NetworkModule, SmallCNN
 
-__all__ = ["IBINN"]
+__all__ = ["IBINN", "InceptionV3", "NetworkModule", "SmallCNN"]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_info
@@ -15,9 +13,10 @@ from torch import Tensor
 from torchmetrics.functional import accuracy
 
 import experiments
+from lightning_ecinn.checkpoints import load_classifier
 from lightning_ecinn.classifier import GenerativeClassifier
 from lightning_ecinn.counterfactuals import PAPER_STEP, Counterfactual
-from lightning_ecinn.explainer import Explainer, load_classifier
+from lightning_ecinn.explainer import Explainer
 from lightning_ecinn.losses import (
     IBLoss,
     bits_per_dim,
@@ -25,11 +24,15 @@ from lightning_ecinn.losses import (
     information_bottleneck_loss,
 )
 from lightning_ecinn.metrics import heatmap_mass
+from lightning_ecinn.modules.shared import (
+    Stage,
+    check_description,
+    check_same_images,
+    one_cycle,
+    seed_step,
+)
 
 __all__ = ["IBINN"]
-
-Stage = Literal["train", "val", "test"]
-_STREAMS = {"train": 0, "val": 1, "test": 2}
 
 
 class IBINN(pl.LightningModule):
@@ -51,6 +54,8 @@ class IBINN(pl.LightningModule):
         clamp: bound of the log scale in every convolutional coupling.
         init_scale: scale of every coupling block before training.
         haar: begin with a Haar transform; by default only for pictures of one channel.
+        haar_gain: factor of its detail coefficients, 1 in the paper; a larger one lets smooth
+            pictures be learned faster.
         mean: m of the preprocessing, per channel; by default 0.5, or IB-INN's for colour.
         std: s of the preprocessing, per channel; by default 0.5, or IB-INN's for colour.
         init_from: start from the weights of this checkpoint of the same network: a file, or the
@@ -91,6 +96,7 @@ class IBINN(pl.LightningModule):
         clamp: float = 0.7,
         init_scale: float = 0.8,
         haar: bool | None = None,
+        haar_gain: float = 1.0,
         mean: list[float] | None = None,
         std: list[float] | None = None,
         init_from: str | None = None,
@@ -115,11 +121,7 @@ class IBINN(pl.LightningModule):
         channels_last: bool = True,
     ):
         super().__init__()
-        if image_shape is None or num_classes is None:  # the command line found neither
-            raise ValueError(
-                "The data module must say what its images are: give it the attributes image_shape, "
-                "(C, H, W), and num_classes."
-            )
+        check_description(image_shape, num_classes)
         self.save_hyperparameters(ignore=["init_from"])  # a checkpoint needs no other file
         _check_settings(self._settings)
         self.classifier = GenerativeClassifier(
@@ -135,6 +137,7 @@ class IBINN(pl.LightningModule):
             clamp=clamp,
             init_scale=init_scale,
             haar=haar,
+            haar_gain=haar_gain,
             mean=mean,
             std=std,
         )
@@ -161,7 +164,7 @@ class IBINN(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed noise and dropout by step, so that a resumed run repeats the original."""
-        self._seed("train", self.global_step)
+        seed_step(self, "train", self.global_step)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """The IB loss of noisy images."""
@@ -177,7 +180,7 @@ class IBINN(pl.LightningModule):
         self, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Seed the dequantisation, so that epochs are comparable."""
-        self._seed("val", batch_idx)
+        seed_step(self, "val", batch_idx)
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Log loss, accuracy and both kinds of bits per dimension."""
@@ -185,13 +188,13 @@ class IBINN(pl.LightningModule):
 
     def on_test_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Seed the dequantisation, so that results can be repeated."""
-        self._seed("test", batch_idx)
+        seed_step(self, "test", batch_idx)
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """Log loss, accuracy, both kinds of bits per dimension, and how counterfactuals do."""
         self._evaluate("test", batch)
         if self.classifier.class_counts.all():
-            self._evaluate_counterfactuals(batch[0])
+            self._evaluate_counterfactuals(batch)
 
     def on_predict_start(self) -> None:
         """Refuse a target that is no class before anything is computed."""
@@ -220,24 +223,16 @@ class IBINN(pl.LightningModule):
                 optimizer, milestones=self._settings.milestones, gamma=self._settings.gamma
             )
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler}}
-        num_steps = max(int(self.trainer.estimated_stepping_batches), 2)
-        warmup = self._settings.warmup
-        onecycle = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=[group["lr"] for group in optimizer.param_groups],
-            total_steps=num_steps,
-            # A warm-up of exactly one step makes the scheduler divide by zero.
-            pct_start=warmup + 1e-6 if warmup * num_steps == 1 else warmup,
-            cycle_momentum=False,
-        )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": onecycle, "interval": "step"},
-        }
+        return one_cycle(self, optimizer, self._settings.warmup)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store what builds the classifier again, so that `Explainer` needs nothing else."""
         checkpoint["classifier"] = self.classifier.config
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse the weights of a network for other images or classes."""
+        if "classifier" in checkpoint:
+            check_same_images(checkpoint["classifier"], self.classifier.config)
 
     def _optimizer(self) -> torch.optim.Optimizer:
         h, mixture = self._settings, self.classifier.mixture
@@ -279,23 +274,30 @@ class IBINN(pl.LightningModule):
         bpd = bits_per_dim(log_prob, self.classifier.num_dims).mean()
         self._log({f"{stage}/bpd": bpd}, len(images), prog_bar=stage == "val")
 
-    def _evaluate_counterfactuals(self, images: Tensor) -> None:
+    def _evaluate_counterfactuals(self, batch: Any) -> None:
         """One random other class for each image, at alpha_1.
 
         Logged are the share that is classified as the target after rounding to 8 bits (validity)
         and, where the data says which pixels depend on the class, the share of the heatmap in them.
         """
-        explainer, num_classes = self.explainer, self.classifier.num_classes
+        images, explainer, num_classes = batch[0], self.explainer, self.classifier.num_classes
         source = explainer.posterior(images).argmax(1)
         target = (source + torch.randint_like(source, 1, num_classes)) % num_classes
         cf = explainer.explain(images, target, "convincing", undefined="keep")
         hit = explainer.posterior(cf.image_8bit).argmax(1) == target
         values = {"test/validity": hit.float().mean()}
-        datamodule: Any = getattr(self.trainer, "datamodule", None)
-        if hasattr(datamodule, "mask"):
-            mass = heatmap_mass(cf.heatmap, datamodule.mask(source, target))
-            values["test/heatmap_mass"] = mass.mean()
+        mask = self._changed_pixels(batch, source, target)
+        if mask is not None:
+            values["test/heatmap_mass"] = heatmap_mass(cf.heatmap, mask).mean()
         self._log(values, len(images))
+
+    def _changed_pixels(self, batch: Any, source: Tensor, target: Tensor) -> Tensor | None:
+        """What the data know of the pixels that tell two classes apart, (B, C, H, W)."""
+        datamodule = getattr(self.trainer, "datamodule", None)
+        ask = getattr(datamodule, "changed_pixels", None)
+        if ask is None or len(batch) < 3:  # no such method, or no indices to ask about
+            return None
+        return ask("test", batch[2], source, target)
 
     def _log_loss(self, stage: Stage, loss: IBLoss, logits: Tensor, labels: Tensor) -> None:
         num_classes = self.classifier.num_classes
@@ -326,11 +328,6 @@ class IBINN(pl.LightningModule):
         if not self._settings.channels_last:
             return v
         return v.contiguous(memory_format=torch.channels_last)
-
-    def _seed(self, stage: Stage, step: int) -> None:
-        run_seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
-        key = [run_seed, _STREAMS[stage], step, self.global_rank]
-        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1))
 
     def _start_from(self, name: str) -> None:
         path = experiments.find(name)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from datamodules import ImageArrays
-from datamodules.dataset import ShiftedIndices, translate
+from datamodules.dataset import AugmentedIndices, translate
 
 
 def random_images(n=6, channels=3, height=7, width=5):
@@ -58,7 +58,34 @@ def test_translate_moves_down_and_right():
 def test_the_dataset_applies_the_shifts_it_is_asked_for():
     images = random_images()
     indices, shifts = torch.tensor([5, 2]), torch.tensor([[1, -2], [0, 3]])
-    batch = ImageArrays(images, torch.arange(6))[ShiftedIndices(indices, shifts)]
+    batch = ImageArrays(images, torch.arange(6))[AugmentedIndices(indices, shifts)]
 
     assert torch.equal(batch.images, translate_by_loop(images[indices], shifts))
     assert batch.indices.tolist() == [5, 2]
+
+
+def test_flips_come_before_shifts():
+    images = random_images()
+    indices, flips = torch.tensor([5, 2, 5]), torch.tensor([True, False, False])
+    shifts = torch.tensor([[1, -2], [0, 3], [0, 0]])
+    dataset = ImageArrays(images, torch.arange(6))
+
+    flipped = images[indices].clone()
+    flipped[0] = images[5].flip(-1)
+    assert torch.equal(dataset[AugmentedIndices(indices, flips=flips)].images, flipped)
+    both = dataset[AugmentedIndices(indices, shifts, flips)]
+    assert torch.equal(both.images, translate_by_loop(flipped, shifts))
+    assert both.images.dtype == torch.uint8
+
+
+def test_a_data_set_may_be_some_rows_of_shared_images():
+    images = random_images()
+    rows, labels = torch.tensor([4, 1, 5]), torch.tensor([7, 8, 9])
+    dataset = ImageArrays(images, labels, rows)
+    batch = dataset[torch.tensor([2, 0])]
+
+    assert len(dataset) == 3
+    assert torch.equal(batch.images, images[[5, 4]])
+    assert batch.labels.tolist() == [9, 7]
+    assert batch.indices.tolist() == [2, 0]
+    assert torch.equal(dataset.images, images[[4, 1, 5]])

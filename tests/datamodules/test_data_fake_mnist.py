@@ -88,6 +88,13 @@ def test_mask_is_the_two_pixels_for_one_pair_and_for_many():
     assert masks[2].sum() == 1
 
 
+def test_the_changed_pixels_are_the_mask_in_every_image():
+    data = FakeMNIST(source="sample")
+    p, q = torch.tensor([0, 9]), torch.tensor([1, 2])
+    changed = data.changed_pixels("test", torch.tensor([5, 6]), p, q)
+    assert torch.equal(changed, data.mask(p, q))
+
+
 def test_the_splits_keep_images_and_labels_together():
     data = FakeMNIST(source="sample", max_shift=0)
     data.setup("fit")

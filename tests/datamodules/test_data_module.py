@@ -168,6 +168,32 @@ def test_train_images_are_shifted():
     assert (batch.images == 0).flatten(1).any(1).float().mean() > 0.5
 
 
+class Slopes(Squares):
+    """Grey level = column."""
+
+    def load(self, train):
+        images, labels = super().load(train)
+        return torch.arange(4).byte().expand_as(images), labels
+
+
+def test_half_of_the_train_images_are_flipped_and_no_others():
+    data = Slopes(flip=True, batch_size=72)
+    left = next(iter(data.train_dataloader())).images[:, 0, 0, 0]
+    assert set(left.tolist()) == {0, 3}
+    assert 20 < (left == 3).sum() < 52
+    for split in ("train", "val", "test"):
+        assert all((b.images[..., 0] == 0).all() for b in data.ordered_dataloader(split))
+
+
+def test_splits_share_the_memory_of_the_loaded_images():
+    data = Squares()
+    assert data.dataset("train")._pixels is data.dataset("val")._pixels
+
+
+def test_nobody_knows_the_true_pixels_of_ordinary_images():
+    assert Squares().changed_pixels("test", *torch.zeros(3, 5).long()) is None
+
+
 def test_loaders_follow_the_trainers_ranks():
     indices = []
     for rank in range(5):

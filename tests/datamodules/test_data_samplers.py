@@ -68,7 +68,7 @@ def test_train_order_depends_on_seed_and_epoch_alone():
 
 def test_samplers_leave_the_global_generator_alone():
     before = torch.get_rng_state()
-    train(2, max_shift=2), ordered(2)
+    train(2, max_shift=2, flip=True), ordered(2)
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -87,6 +87,38 @@ def test_shifts_fill_their_range_and_differ_by_rank_batch_and_epoch():
         assert not torch.equal(first[0].shifts, other.shifts)
     again = train(2, batch_size=500, n=4000, max_shift=2)[0]
     assert torch.equal(first[0].shifts, again[0].shifts)
+
+
+def test_order_and_shifts_stay_the_same_in_every_version():
+    """So that a run that an older version began goes on as if nothing had happened."""
+    sampler = TrainBatchSampler(range(12), 4, seed=3, max_shift=2, num_replicas=2, rank=1)
+    sampler.set_epoch(5)
+    (request,) = sampler
+    assert request.indices.tolist() == [9, 5, 4, 0]
+    assert request.shifts.tolist() == [[1, 1], [2, -2], [2, -1], [-2, 1]]
+    assert request.flips is None
+    plain = TrainBatchSampler(range(12), 6, seed=3)
+    plain.set_epoch(5)
+    assert [b.tolist() for b in plain] == [[1, 2, 10, 7, 9, 5], [4, 0, 3, 6, 11, 8]]
+
+
+def test_flips_are_half_and_differ_by_rank_batch_epoch_and_seed():
+    def flips(**settings):
+        return train(2, batch_size=1000, n=4000, flip=True, **settings)
+
+    first, second = flips()
+    assert 0.45 < torch.cat([batch.flips for batch in first + second]).float().mean() < 0.55
+    for other in (first[1], second[0], flips(epoch=1)[0][0], flips(seed=1)[0][0]):
+        assert not torch.equal(first[0].flips, other.flips)
+    assert torch.equal(first[0].flips, flips()[0][0].flips)
+
+
+def test_flips_change_neither_order_nor_shifts():
+    with_flips, without = (train(2, max_shift=2, flip=flip)[1] for flip in (True, False))
+    for one, other in zip(with_flips, without, strict=True):
+        assert torch.equal(one.indices, other.indices)
+        assert torch.equal(one.shifts, other.shifts)
+    assert train(1, flip=True)[0][0].shifts is None
 
 
 @pytest.mark.parametrize("sampler", [OrderedBatchSampler, TrainBatchSampler])

@@ -55,6 +55,7 @@ def glow(num_dims):
 BLOCKS = {
     "haar-1": (lambda: HaarDownsampling([(1, 6, 6)]), (1, 6, 6)),
     "haar-3": (lambda: HaarDownsampling([(3, 4, 4)]), (3, 4, 4)),
+    "haar-gain": (lambda: HaarDownsampling([(3, 4, 4)], gain=6.0), (3, 4, 4)),
     "coupling-2": (lambda: coupling(2), (2, 4, 4)),
     "coupling-4": (lambda: coupling(4), (4, 4, 4)),
     "coupling-5": (lambda: coupling(5, side=3), (5, 3, 3)),
@@ -145,6 +146,20 @@ def test_haar_is_orthonormal():
     assert (log_det == 0).all()
     low_pass = x.unfold(2, 2, 2).unfold(3, 2, 2).sum((-1, -2)) / 2
     torch.testing.assert_close(y[:, ::4], low_pass)
+
+
+def test_haar_gain_multiplies_the_details_alone():
+    x = torch.randn(2, 3, 4, 4)
+    plain, _ = apply(HaarDownsampling([(3, 4, 4)]), x)
+    gained, _ = apply(HaarDownsampling([(3, 4, 4)], gain=6.0), x)
+    factors = torch.tensor([1.0, 6, 6, 6]).repeat(3).view(12, 1, 1)
+    torch.testing.assert_close(gained, factors * plain)
+
+
+@pytest.mark.parametrize("gain", [0, -1.0, float("nan")])
+def test_haar_gain_must_be_positive(gain):
+    with pytest.raises(ValueError, match="must be positive"):
+        HaarDownsampling([(1, 4, 4)], gain=gain)
 
 
 @pytest.mark.parametrize("build", [HaarDownsampling, lambda dims: downsampling(3, dims[0][1])])

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lightning_ecinn import Explainer, GenerativeClassifier, load_classifier
-from lightning_ecinn.explainer import checkpoint_config
+from lightning_ecinn.checkpoints import checkpoint_config
 
 SHAPE = (1, 4, 4)
 

@@ -1,24 +1,30 @@
-"""Tensors to matplotlib figures. Nothing here saves or logs."""
+"""Pictures in rows and columns."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
 import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.textpath import TextPath
 from torch import Tensor
 
-__all__ = ["magnified", "picture_grid"]
+from lightning_ecinn.figures.text import (
+    CAPTION,
+    LABEL,
+    TITLE,
+    fitted_labels,
+    line_height,
+    text_width,
+    wrapped,
+)
+
+__all__ = ["magnified", "picture_grid", "show_picture"]
 
 _SIDE = 0.82
 """Height of one picture, in inches like everything here."""
 _GAP = 0.05
-_TITLE, _LABEL, _CAPTION = 9, 8, 6.5
-"""Font sizes, points."""
 
 
 def picture_grid(
@@ -46,22 +52,18 @@ def picture_grid(
     num_columns = max(len(row) for row in pictures)
     shape = next(picture.shape for row in pictures for picture in row if picture is not None)
     cell_width = _SIDE * shape[2] / shape[1]
-    cell_height = _SIDE + (_line(_CAPTION) + 0.04 if captions else 0)
-    left = 0.1 + max((0.1 + _text_width(label, _LABEL) for label in row_labels or []), default=0)
+    cell_height = _SIDE + (line_height(CAPTION) + 0.04 if captions else 0)
+    left = 0.1 + max((0.1 + text_width(label, LABEL) for label in row_labels or []), default=0)
     width = left + num_columns * (cell_width + gap) + 0.05
-    title_lines = _wrapped(title or "", width - 0.2, _TITLE)
-    words = " ".join(column_labels or []).split()
-    longest = max((_text_width(word, _LABEL) for word in words), default=0)
-    label_size = _LABEL * min(max(0.95 * cell_width / (longest or 0.5), 0.65), 1)
-    column_lines = [_wrapped(label, cell_width, label_size) for label in column_labels or []]
-    label_height = _line(label_size) * max((len(lines) for lines in column_lines), default=0)
-    top = 0.1 + _line(_TITLE) * len(title_lines) + label_height
+    title_lines = wrapped(title or "", width - 0.2, TITLE)
+    column_lines, label_size, label_height = fitted_labels(column_labels or [], cell_width)
+    top = 0.1 + line_height(TITLE) * len(title_lines) + label_height
     height = top + len(pictures) * (cell_height + _GAP) + 0.05
 
     figure = Figure(figsize=(width, height), dpi=150, facecolor="white")
     FigureCanvasAgg(figure)
     figure.text(
-        0.5, 1 - 0.06 / height, "\n".join(title_lines), ha="center", va="top", fontsize=_TITLE
+        0.5, 1 - 0.06 / height, "\n".join(title_lines), ha="center", va="top", fontsize=TITLE
     )
     for j, lines in enumerate(column_lines):
         x = (left + j * (cell_width + gap) + cell_width / 2) / width
@@ -71,11 +73,11 @@ def picture_grid(
         bottom = 1 - (top + i * (cell_height + _GAP) + _SIDE) / height
         if row_labels:
             x, y = (left - 0.06) / width, bottom + _SIDE / 2 / height
-            figure.text(x, y, row_labels[i], ha="right", va="center", fontsize=_LABEL)
+            figure.text(x, y, row_labels[i], ha="right", va="center", fontsize=LABEL)
         for j, picture in enumerate(row):
             x = (left + j * (cell_width + gap)) / width
             axes = figure.add_axes((x, bottom, cell_width / width, _SIDE / height))
-            _show(axes, picture, captions[i][j] if captions else "")
+            show_picture(axes, picture, captions[i][j] if captions else "")
     return figure
 
 
@@ -117,11 +119,12 @@ def _framed(picture: Tensor) -> Tensor:
     return framed
 
 
-def _show(axes: Axes, picture: Tensor | None, caption: str) -> None:
+def show_picture(axes: Axes, picture: Tensor | None, caption: str) -> None:
+    """A picture (C, H, W) in [0, 1], or nothing, with text below, in axes of its own."""
     axes.set_axis_off()
     axes.text(
         0.5, -0.04, caption, transform=axes.transAxes, ha="center", va="top",
-        fontsize=_CAPTION, color="0.3",
+        fontsize=CAPTION, color="0.3",
     )  # fmt: skip
     if picture is None:
         return
@@ -130,23 +133,3 @@ def _show(axes: Axes, picture: Tensor | None, caption: str) -> None:
         axes.imshow(pixels[:, :, 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     else:
         axes.imshow(pixels, interpolation="nearest")
-
-
-def _line(font_size: float) -> float:
-    """Height of a line of text, inches."""
-    return 1.45 * font_size / 72
-
-
-def _text_width(text: str, font_size: float) -> float:
-    """Width of a text, inches."""
-    return TextPath((0, 0), text, size=font_size).get_extents().width / 72 if text.strip() else 0.0
-
-
-def _wrapped(text: str, width: float, font_size: float) -> list[str]:
-    """The text in lines that fit into a width in inches."""
-    num_characters = len(text)
-    lines = [text] if text else []
-    while num_characters > 1 and any(_text_width(line, font_size) > width for line in lines):
-        num_characters -= 1
-        lines = textwrap.wrap(text, num_characters)
-    return lines

@@ -1,0 +1,1 @@
+"""Files of pictures and their tables, without Lightning."""

@@ -1,0 +1,92 @@
+"""What the caller gives, checked: pictures, baselines, classes, options."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lightning_ecinn.preprocessing import check_images, check_pixels
+
+__all__ = ["checked_baselines", "checked_classes", "checked_images", "checked_option"]
+
+
+def checked_images(images: Tensor, shape: tuple[int, ...] | None, like: Tensor) -> Tensor:
+    """Float images in [0, 1], (B, C, H, W), of the type and on the device of ``like``.
+
+    Args:
+        images: uint8, or float in [0, 1].
+        shape: the (C, H, W) they must have, if it is known.
+        like: a tensor of the model.
+    """
+    check_images(images, shape)
+    return _as_float(images, like)
+
+
+def checked_baselines(
+    baselines: float | Tensor | None, shape: tuple[int, ...], like: Tensor
+) -> Tensor:
+    """Baselines (N, C, H, W) like :func:`checked_images`; black where there are none.
+
+    Args:
+        baselines: None, one grey value in [0, 1], or pictures (C, H, W) or (N, C, H, W).
+        shape: (C, H, W) of the images.
+        like: a tensor of the model.
+    """
+    if not isinstance(baselines, Tensor):
+        if baselines is not None and not isinstance(baselines, int | float):
+            raise ValueError(
+                "baselines must be a number in [0, 1] or a tensor of pictures, got "
+                f"{type(baselines).__name__}."
+            )
+        grey = torch.tensor(0.0 if baselines is None else float(baselines))
+        check_pixels(grey, "baselines")
+        return _as_float(grey, like).expand(1, *shape)
+    pictures = baselines.unsqueeze(0) if baselines.ndim == 3 else baselines
+    if pictures.ndim != 4 or tuple(pictures.shape[1:]) != shape or len(pictures) == 0:
+        raise ValueError(
+            f"baselines must be one picture {shape} or several (N, {', '.join(map(str, shape))}) "
+            f"like the images, got shape {tuple(baselines.shape)}."
+        )
+    check_pixels(pictures, "baselines")
+    return _as_float(pictures, like)
+
+
+def checked_classes(classes: int | Tensor, name: str, logits: Tensor) -> Tensor:
+    """Classes (B,), int64, for logits (B, K), from one class or (B,)."""
+    classes = torch.as_tensor(classes, device=logits.device)
+    batch_size, num_classes = logits.shape
+    if classes.is_floating_point() or classes.is_complex() or classes.dtype == torch.bool:
+        raise ValueError(f"{name} must be whole numbers, got {classes.dtype}.")
+    if classes.ndim and classes.shape != (batch_size,):
+        raise ValueError(
+            f"{name} must be one class or ({batch_size},) for {batch_size} images, got shape "
+            f"{tuple(classes.shape)}."
+        )
+    if not (classes.min() >= 0 and classes.max() < num_classes):
+        raise ValueError(
+            f"{name} must be a class from 0 to {num_classes - 1}, got {classes.min().item()} to "
+            f"{classes.max().item()}."
+        )
+    return classes.long().expand(batch_size).clone()
+
+
+def checked_option(name: str, value: Any) -> Any:
+    """An option of a method: a whole number from 1, for ``stdev`` any number from 0."""
+    if name == "undefined":
+        return value  # checked where it is used, by the explainer
+    if name == "stdev":
+        if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
+            raise ValueError(f"stdev must be a number from 0, got {value!r}.")
+    elif not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be a whole number from 1, got {value!r}.")
+    return value
+
+
+def _as_float(pictures: Tensor, like: Tensor) -> Tensor:
+    """A float copy: tensors of Lightning's inference mode have no gradients."""
+    is_bytes = pictures.dtype == torch.uint8
+    pictures = pictures.to(like.device, like.dtype, copy=True)
+    return pictures / 255 if is_bytes else pictures

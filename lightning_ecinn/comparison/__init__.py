@@ -1,0 +1,31 @@
+"""Several methods and models asked the same question about the same images (Section 4.3)."""
+
+from lightning_ecinn.comparison.explained import (
+    FIGURE_9,
+    UNITS,
+    Explained,
+    check_methods,
+    explain_by,
+    explains,
+    table_row,
+)
+from lightning_ecinn.comparison.numbers import (
+    HeatmapCorrelations,
+    HeatmapNumbers,
+    numbers_table,
+    text_table,
+)
+
+__all__ = [
+    "FIGURE_9",
+    "UNITS",
+    "Explained",
+    "HeatmapCorrelations",
+    "HeatmapNumbers",
+    "check_methods",
+    "explain_by",
+    "explains",
+    "numbers_table",
+    "table_row",
+    "text_table",
+]
