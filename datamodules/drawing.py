@@ -105,7 +105,7 @@ class FaceParameters:
 
 
 def draw_parameters(
-    num_faces: int, state: np.random.RandomState, correlation: float
+    num_faces: int, state: np.random.RandomState, correlation: float = 0.0, pose: float = 1.0
 ) -> FaceParameters:
     """Draw faces at random; every attribute has each of them with probability 1/2.
 
@@ -113,6 +113,7 @@ def draw_parameters(
         num_faces: N.
         state: the source of randomness.
         correlation: of lipstick and make-up, -1 to 1; everything else is independent.
+        pose: factor of shift, tilt, turn and differences in size.
     """
 
     def uniform(low: float, high: float, *size: int) -> Tensor:
@@ -139,10 +140,10 @@ def draw_parameters(
     background = uniform(0.3, 0.75).unsqueeze(1) + uniform(-0.15, 0.15, 3)
     return FaceParameters(
         attributes=attributes,
-        shift=uniform(-0.05, 0.05, 2),
-        size=uniform(0.94, 1.08),
-        tilt=uniform(-0.12, 0.12),
-        turn=uniform(-1, 1),
+        shift=pose * uniform(-0.05, 0.05, 2),
+        size=1 + pose * uniform(-0.06, 0.08),
+        tilt=pose * uniform(-0.12, 0.12),
+        turn=pose * uniform(-1, 1),
         width=uniform(0.50, 0.58),
         jaw=uniform(0.10, 0.30),
         skin=mixed(_SKIN, 0.02),

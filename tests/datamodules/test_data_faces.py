@@ -15,8 +15,8 @@ def faces(**settings):
     )
 
 
-def some_parameters(num_faces, correlation=0.0, seed=0):
-    return draw_parameters(num_faces, np.random.RandomState(seed), correlation)
+def some_parameters(num_faces, correlation=0.0, pose=1.0):
+    return draw_parameters(num_faces, np.random.RandomState(0), correlation, pose)
 
 
 def phi(attributes, first, second):
@@ -43,6 +43,14 @@ def test_the_seed_alone_decides():
     first, again, other = (faces(face_seed=seed).dataset("test").images for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_pose_moves_heads():
+    still, moved = (some_parameters(200, pose=pose) for pose in (0.0, 0.5))
+    for name, rest in {"shift": 0, "tilt": 0, "turn": 0, "size": 1}.items():
+        assert (getattr(still, name) == rest).all()
+        assert getattr(moved, name).std() > 0
+    assert torch.equal(still.skin, moved.skin)
 
 
 def test_training_and_test_faces_differ():
@@ -154,6 +162,7 @@ def test_lipstick_changes_the_lips_alone():
         ("resolution", 8, "give 16 or more"),
         ("lipstick_makeup_correlation", 1.5, "from -1 to 1"),
         ("lipstick_makeup_correlation", float("nan"), "from -1 to 1"),
+        ("pose", 1.1, "from 0 to 1"),
         ("face_seed", -1, "face_seed is -1"),
     ],
 )
