@@ -11,6 +11,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from callbacks.data import CorrectImages
+from callbacks.end_of_run import DrawsAtTheEnd
 from callbacks.media import log_figure
 from lightning_ecinn.counterfactuals import Counterfactual, supplement_step
 from lightning_ecinn.explainer import Explainer
@@ -31,7 +32,7 @@ _USED: dict[str, tuple[str, ...]] = {
 _ROWS = ["input", "tipping α₀", "convincing α₁"]
 
 
-class CounterfactualGrid(pl.Callback):
+class CounterfactualGrid(DrawsAtTheEnd):
     """Draw counterfactuals of correctly classified images, under each the target's posterior.
 
     The posterior is that of the picture as shown, rounded to 8 bits and encoded again.
@@ -82,7 +83,6 @@ class CounterfactualGrid(pl.Callback):
         self.seed = seed
         self.magnify = magnify
         self.name = name or self._default_name()
-        self._fit_has_drawn = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuse classes that do not exist before anything is trained."""
@@ -96,18 +96,8 @@ class CounterfactualGrid(pl.Callback):
                     f"{getattr(self, name)}."
                 )
 
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw once the class means are there."""
-        self._draw(trainer, pl_module)
-        self._fit_has_drawn = True
-
-    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw for a tested checkpoint, unless `fit` has just drawn."""
-        if not self._fit_has_drawn:
-            self._draw(trainer, pl_module)
-        self._fit_has_drawn = False
-
-    def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw, if there is something to draw with."""
         if not trainer.is_global_zero or not isinstance(pl_module, IBINN) or trainer.interrupted:
             return
         if not pl_module.classifier.class_counts.any():

@@ -9,6 +9,7 @@ from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
 from callbacks.data import Baselines, CorrectImages, progress, shap_baselines
+from callbacks.end_of_run import DrawsAtTheEnd
 from callbacks.media import log_figure, log_numbers
 from datamodules import InMemoryDataModule
 from datamodules.checks import SplitName
@@ -40,7 +41,7 @@ _CHUNK = 8
 """Images between two steps of the progress bar."""
 
 
-class HeatmapComparison(pl.Callback):
+class HeatmapComparison(DrawsAtTheEnd):
     """Draw the heatmaps of several methods for correctly classified images, and measure them.
 
     Works for flows and for ordinary networks, which have neither counterfactuals nor ECINNh.
@@ -95,7 +96,6 @@ class HeatmapComparison(pl.Callback):
         self.beside = beside
         self.name = name
         self._others: dict[str, Model] = {}
-        self._fit_has_drawn = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuse classes and checkpoints that do not exist before anything is trained."""
@@ -116,18 +116,8 @@ class HeatmapComparison(pl.Callback):
         models = [load_model(path) for path in self.beside]
         self._others = dict(zip(model_names(self.beside), models, strict=True))
 
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw once the class means are there."""
-        self._draw(trainer, pl_module)
-        self._fit_has_drawn = True
-
-    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw for a tested checkpoint, unless `fit` has just drawn."""
-        if not self._fit_has_drawn:
-            self._draw(trainer, pl_module)
-        self._fit_has_drawn = False
-
-    def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw the images that are classified correctly, and measure more of them."""
         model = _model(pl_module)
         if not trainer.is_global_zero or model is None or trainer.interrupted:
             return
