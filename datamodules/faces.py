@@ -34,8 +34,8 @@ class DrawnFaces(InMemoryDataModule):
         num_test: test images.
         lipstick_makeup_correlation: from -1 to 1; 0 for independent, 1 for always together.
         pose: how much heads differ in place, size, tilt and turn; 0 for not at all, 1 for up to
-            3 % of the picture, 8 %, 7 degrees, and features 3 % off the middle. The default is about that of
-            photographs that were aligned by the eyes, as CelebA's.
+            3 % of the picture, 8 %, 7 degrees, and features 3 % off the middle. The default is
+            about that of photographs that were aligned by the eyes, as CelebA's.
         resolution: side of the pictures in pixels.
         face_seed: chooses the faces, training and test apart.
         val_size: training images held out for validation, every class in proportion.

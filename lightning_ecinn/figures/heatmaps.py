@@ -29,7 +29,7 @@ __all__ = ["HeatmapRow", "heatmap_table", "heatmap_unit"]
 _SIDE = 0.95
 """Side of a picture, in inches like everything here."""
 _GAP = 0.06
-_LABEL_WIDTH = 1.3
+_LABEL_WIDTH = 1.6
 _BAR, _TICKS = 0.08, 0.22
 """Width of a row's colour bar and of the numbers beside it."""
 _COLOURS = "RdBu_r"
