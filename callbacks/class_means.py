@@ -71,12 +71,12 @@ class BuildClassMeans(pl.Callback):
 @torch.no_grad()
 def build_class_means(trainer: pl.Trainer, pl_module: IBINN) -> None:
     """Fill the classifier's ``class_means`` and ``class_counts`` from the training images."""
-    classifier = pl_module.classifier
-    classifier.eval()
+    classifier = pl_module.classifier.eval()
+    folded = classifier.folded()
     metric = ClassMeans(classifier.num_classes, classifier.num_dims).to(pl_module.device)
     batches = strided_training_batches(trainer)
     for images in _images(trainer, pl_module, batches, "class means"):
-        z, _ = classifier.encode(images)
+        z, _ = folded.flow(folded.preprocessing(images), jac=False)
         metric.update(z, classifier.mixture.log_posterior(z).argmax(1))
     means, counts = metric.compute()
     classifier.class_means.copy_(means)

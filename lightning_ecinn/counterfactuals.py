@@ -66,10 +66,11 @@ def explainable_pairs(component_means: Tensor, class_means: Tensor, counts: Tens
 
     Both classes need a mean, and w . Delta must be positive: the step must lead towards q.
     """
-    w = component_means.unsqueeze(0) - component_means.unsqueeze(1)
-    delta = class_means.unsqueeze(0) - class_means.unsqueeze(1)
+    products = component_means.double() @ class_means.double().T
+    own = products.diagonal()
+    w_delta = own.unsqueeze(0) + own.unsqueeze(1) - products - products.T
     has_mean = counts > 0
-    return ((w * delta).sum(-1) > 0) & has_mean.unsqueeze(0) & has_mean.unsqueeze(1)
+    return (w_delta > 0) & has_mean.unsqueeze(0) & has_mean.unsqueeze(1)
 
 
 @dataclass(frozen=True)

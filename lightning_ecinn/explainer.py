@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from typing import Any, Literal
 
@@ -57,6 +57,9 @@ class Explainer:
         self.step = step
         self.chunk_size = chunk_size
         self._precision_checked = False
+        self._weights: list[Tensor] = []
+        self._folded: GenerativeClassifier | None = None
+        self._folded_state: tuple[Any, ...] = ()
 
     @classmethod
     def from_checkpoint(
@@ -108,7 +111,8 @@ class Explainer:
 
         x' = (255 x + 1/2) / 256 is the grey level in [0, 1]; log_det is in nats.
         """
-        parts = [self.classifier.encode(chunk) for chunk in self._chunks(self._images(images))]
+        classifier = self._network()
+        parts = [classifier.encode(chunk) for chunk in self._chunks(self._images(images))]
         return torch.cat([z for z, _ in parts]), torch.cat([log_det for _, log_det in parts])
 
     @torch.no_grad()
@@ -117,8 +121,7 @@ class Explainer:
         num_dims = self.classifier.num_dims
         if z.ndim != 2 or z.shape[1] != num_dims:
             raise ValueError(f"Latents must be (B, {num_dims}), got {tuple(z.shape)}.")
-        z = z.to(self.device, self.dtype)
-        return torch.cat([self.classifier.decode(chunk) for chunk in self._chunks(z)])
+        return self._decode(z.to(self.device, self.dtype))
 
     @torch.no_grad()
     def posterior(self, images: Tensor) -> Tensor:
@@ -138,13 +141,13 @@ class Explainer:
             raise ValueError(f"temperature must be 0 or larger, got {temperature}.")
         labels = self._classes(labels, "labels").reshape(-1)
         chunks = self._chunks(labels)
-        return torch.cat([self.classifier.sample(k, temperature=temperature) for k in chunks])
+        classifier = self._network()
+        return torch.cat([classifier.sample(k, temperature=temperature) for k in chunks])
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Images after encoding and decoding: equal up to the precision of the inverse."""
         return self.decode(self.encode(images)[0])
 
-    @torch.no_grad()
     def explain(
         self,
         images: Tensor,
@@ -174,6 +177,28 @@ class Explainer:
             ValueError: for images of the wrong shape, type or range, a target that is no class,
                 or (unless kept) a pair of classes between which there is no step.
         """
+        return self.explain_steps(images, target, [alpha], undefined=undefined)[0]
+
+    @torch.no_grad()
+    def explain_steps(
+        self,
+        images: Tensor,
+        target: int | Tensor,
+        alphas: Sequence[Step | float | Tensor] = ("tipping", "convincing"),
+        *,
+        undefined: Literal["raise", "keep"] = "raise",
+    ) -> list[Counterfactual]:
+        """Counterfactuals of the same images and targets at several steps, encoded only once.
+
+        Args:
+            images: as for :meth:`explain`, like the rest.
+            target: the class asked for.
+            alphas: the steps.
+            undefined: what to do about a pair of classes between which there is no step.
+
+        Returns:
+            One for each step.
+        """
         images = self._images(images)
         target = self._classes(target, "target")
         if target.ndim > 2 or (target.ndim and len(target) != len(images)):
@@ -184,12 +209,13 @@ class Explainer:
         if undefined not in ("raise", "keep"):
             raise ValueError(f'undefined must be "raise" or "keep", got {undefined!r}.')
         many = target if target.ndim == 2 else target.expand(len(images)).unsqueeze(1)
-        self._check_precision(images)
-        result = self._explain(images, many, alpha, undefined)
+        results = self._explain(images, many, alphas, undefined)
         if target.ndim == 2:
-            return result
-        fields = {name: value.squeeze(1) for name, value in vars(result).items()}
-        return Counterfactual(**fields)
+            return results
+        return [
+            Counterfactual(**{name: value.squeeze(1) for name, value in vars(result).items()})
+            for result in results
+        ]
 
     def explainable_pairs(self) -> Tensor:
         """Which (source, target) pairs have a counterfactual, bool (K, K)."""
@@ -202,31 +228,39 @@ class Explainer:
         self,
         images: Tensor,
         target: Tensor,
-        alpha: Step | float | Tensor,
+        alphas: Sequence[Step | float | Tensor],
         undefined: Literal["raise", "keep"],
-    ) -> Counterfactual:
-        mixture, num_targets = self.classifier.mixture, target.shape[1]
-        z, _ = self.encode(images)
+    ) -> list[Counterfactual]:
+        mixture, inputs = self.classifier.mixture, self._as_float(images)
+        z = self._latents(images)
+        self._check_precision(inputs, z)
         source = mixture.log_posterior(z).argmax(1, keepdim=True).expand_as(target)
         same = source == target
-        if undefined == "raise":
-            self._check_pairs(source[~same], target[~same])
-        defined = same | self.explainable_pairs()[source, target]
         direction = class_direction(self.classifier.class_means, source, target)
-        alphas = self._step(alpha, z, source, target, direction)
-        alphas = alphas.masked_fill(same | ~defined, 0)
-        latent = z.unsqueeze(1) + alphas.unsqueeze(-1) * direction
-        inputs = self._as_float(images).unsqueeze(1).expand(-1, num_targets, -1, -1, -1)
-        image = self._decoded(latent, inputs, moved=alphas != 0)
-        posterior = mixture.log_posterior(latent.flatten(0, 1)).exp().unflatten(0, target.shape)
-        return Counterfactual(inputs, image, source, target, alphas, posterior, latent, defined)
+        defined = same | self._leads_there(source, target, direction)
+        if undefined == "raise" and not defined.all():
+            self._refuse(source[~defined], target[~defined])
+        steps = torch.stack([self._step(a, z, source, target, direction) for a in alphas])
+        steps = steps.masked_fill(same | ~defined, 0)
+        latents = torch.addcmul(z.unsqueeze(1), steps.unsqueeze(-1), direction)
+        inputs = inputs.unsqueeze(1).expand(-1, target.shape[1], -1, -1, -1)
+        pictures = self._decoded(latents, inputs, moved=steps != 0)
+        posteriors = mixture.log_posterior(latents.flatten(0, 2)).exp().unflatten(0, steps.shape)
+        return [
+            Counterfactual(inputs, image, source, target, step, posterior, latent, defined)
+            for image, step, posterior, latent in zip(
+                pictures, steps, posteriors, latents, strict=True
+            )
+        ]
 
-    def _decoded(self, latent: Tensor, inputs: Tensor, moved: Tensor) -> Tensor:
-        """Pictures of the latents that moved; the others are their inputs."""
-        image = inputs.clone()
+    def _decoded(self, latents: Tensor, inputs: Tensor, moved: Tensor) -> Tensor:
+        """Pictures (S, B, T, C, H, W) of the latents that moved; the others are their inputs."""
+        if moved.all():
+            return self._decode(latents.flatten(0, 2)).unflatten(0, moved.shape)
+        pictures = inputs.expand(len(moved), *inputs.shape).clone()
         if moved.any():
-            image[moved] = self.decode(latent[moved])
-        return image
+            pictures[moved] = self._decode(latents[moved])
+        return pictures
 
     def _step(
         self,
@@ -256,7 +290,14 @@ class Explainer:
             )
         return step.expand_as(target).clone()
 
-    def _check_pairs(self, source: Tensor, target: Tensor) -> None:
+    def _leads_there(self, source: Tensor, target: Tensor, direction: Tensor) -> Tensor:
+        """Whether there is a step from p to q: as `explainable_pairs`, for these pairs only."""
+        mu, counts = self.classifier.mixture.component_means, self.classifier.class_counts
+        has_means = (counts[source] > 0) & (counts[target] > 0)
+        return has_means & (((mu[target] - mu[source]) * direction).sum(-1) > 0)
+
+    def _refuse(self, source: Tensor, target: Tensor) -> None:
+        """Say why there is no step between classes, for pairs between which there is none."""
         counts = self.classifier.class_counts
         if not counts.any():
             raise ValueError(
@@ -270,24 +311,20 @@ class Explainer:
                 f"No training image was classified as {names}, so there is no class mean to step "
                 "from or to: train longer, or explain other classes."
             )
-        impossible = ~self.explainable_pairs()[source, target]
-        if impossible.any():
-            p, q = source[impossible][0], target[impossible][0]
-            raise ValueError(
-                f"There is no step from class {self.class_names[p]} to {self.class_names[q]}: the "
-                "difference of their class means does not lead towards the target. The "
-                "classifier is hardly trained: train longer."
-            )
+        raise ValueError(
+            f"There is no step from class {self.class_names[source[0]]} to "
+            f"{self.class_names[target[0]]}: the difference of their class means does not lead "
+            "towards the target. The classifier is hardly trained: train longer."
+        )
 
-    def _check_precision(self, images: Tensor) -> None:
+    def _check_precision(self, inputs: Tensor, z: Tensor) -> None:
         """Once per explainer: can this precision invert this flow?"""
         if self._precision_checked:
             return
         self._precision_checked = True
-        few = images[: min(8, self.chunk_size)]
+        few = min(8, self.chunk_size)
         # Without clamping, which would hide errors at black and white pixels.
-        inverse = self.classifier.decode(self.encode(few)[0], clamp=False)
-        error = (inverse - self._as_float(few)).abs().max().item()
+        error = (self._decode(z[:few], clamp=False) - inputs[:few]).abs().max().item()
         if not error <= _HALF_GREY_LEVEL:
             remedy = "train longer"
             if self.dtype != torch.float64:
@@ -297,8 +334,31 @@ class Explainer:
                 f"range [0, 1]) in {self.dtype}: counterfactuals are off by as much. The inverse "
                 "of a flow that is hardly trained magnifies rounding errors (the paper's initial "
                 f"scales alone by 0.8^-48 = 45,000): {remedy}.",
-                stacklevel=4,  # the caller of explain, past the decorator of no_grad
+                stacklevel=6,  # the caller of explain, past the decorator of no_grad
             )
+
+    def _network(self) -> GenerativeClassifier:
+        """The classifier with its flow folded: anew where the weights have changed since."""
+        if self._folded is None or self._state() != self._folded_state:
+            flow = self.classifier.flow
+            weights = [*flow.parameters(), *flow.buffers()]
+            self._weights = [w for w in weights if not w.is_inference()]  # those cannot change
+            self._folded, self._folded_state = self.classifier.folded(), self._state()
+        return self._folded
+
+    def _state(self) -> tuple[Any, ...]:
+        """Differs where the classifier has been moved or its weights have been changed in place."""
+        return self.dtype, self.device, sum([w._version for w in self._weights])
+
+    def _latents(self, images: Tensor) -> Tensor:
+        """Latents (B, D) of checked images, without the log-determinant."""
+        classifier = self._network()
+        flow, preprocessing = classifier.flow, classifier.preprocessing
+        return torch.cat([flow(preprocessing(k), jac=False)[0] for k in self._chunks(images)])
+
+    def _decode(self, z: Tensor, clamp: bool = True) -> Tensor:
+        classifier = self._network()
+        return torch.cat([classifier.decode(k, clamp=clamp) for k in self._chunks(z)])
 
     def _images(self, images: Tensor) -> Tensor:
         """Images on the device, checked: uint8, or float in [0, 1]."""

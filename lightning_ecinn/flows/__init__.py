@@ -2,6 +2,7 @@
 
 from lightning_ecinn.flows.blocks import CouplingBlock, DownsamplingCoupling
 from lightning_ecinn.flows.build import ib_inn
+from lightning_ecinn.flows.folded import FoldedFlow
 from lightning_ecinn.flows.transforms import DCTPooling, FixedPermutation, HaarDownsampling
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "DCTPooling",
     "DownsamplingCoupling",
     "FixedPermutation",
+    "FoldedFlow",
     "HaarDownsampling",
     "ib_inn",
 ]

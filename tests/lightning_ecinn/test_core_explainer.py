@@ -214,13 +214,37 @@ def test_one_forward_and_one_inverse_evaluation(explainer, images, several):
     target = torch.arange(K).expand(7, -1) if several else 1
     explainer.explain(images, target)  # the precision is checked once
     calls = []
-    explainer.classifier.flow.register_forward_pre_hook(
+    explainer._network().flow.register_forward_pre_hook(
         lambda flow, args, kwargs: calls.append((kwargs.get("rev", False), len(args[0]))),
         with_kwargs=True,
     )
     cf = explainer.explain(images, target)
     moved = int((cf.alpha != 0).sum())
     assert calls == [(False, 7), (True, moved)]
+
+
+def test_steps_together_equal_steps_alone(explainer, images):
+    targets = torch.arange(K).expand(7, -1)
+    steps = ["tipping", "convincing", 0.4]
+    together = explainer.explain_steps(images, targets, steps)
+    assert len(together) == 3
+    for step, cf in zip(steps, together, strict=True):
+        same(cf, explainer.explain(images, targets, step))
+    calls = []
+    explainer._network().flow.register_forward_pre_hook(lambda *_: calls.append(1))
+    explainer.explain_steps(images, targets, steps)
+    assert len(calls) == 2
+
+
+def test_changed_weights_are_seen(model, explainer, images):
+    before = explainer.posterior(images)
+    with torch.no_grad():
+        next(model.flow.parameters()).mul_(1.1)
+    changed = explainer.posterior(images)
+    assert not torch.allclose(before, changed)
+    torch.testing.assert_close(changed, model.posterior(images))
+    model.to(torch.float32)
+    assert explainer.posterior(images).dtype == torch.float32
 
 
 def test_uint8_images(explainer):
@@ -249,8 +273,9 @@ def test_chunks_give_the_same(model, explainer, images, chunk_size):
 
 def test_chunks_bound_the_batch(model, images):
     sizes = []
-    model.flow.register_forward_pre_hook(lambda flow, args: sizes.append(len(args[0])))
-    Explainer(model, chunk_size=4).explain(images, torch.arange(K).expand(7, -1))
+    explainer = Explainer(model, chunk_size=4)
+    explainer._network().flow.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
+    explainer.explain(images, torch.arange(K).expand(7, -1))
     assert max(sizes) <= 4
 
 
