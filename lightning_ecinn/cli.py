@@ -40,6 +40,7 @@ from callbacks import (
     RunCheckpoint,
     StopOnNonFiniteLoss,
 )
+from lightning_ecinn.allocator import keep_freed_memory
 from lightning_ecinn.checkpoints import checkpoint_config
 from lightning_ecinn.importing import import_ibinn
 from lightning_ecinn.modules import IBINN, InceptionV3, SmallCNN
@@ -382,6 +383,7 @@ def main(args: ArgsType = None) -> ECINNCLI | None:
     Args:
         args: like ``sys.argv[1:]``, which is the default.
     """
+    keep_freed_memory()
     is_launched = "LOCAL_RANK" in os.environ  # by the first process of a run
     with _same_environment_afterwards(), _without_noise():
         if not is_launched:

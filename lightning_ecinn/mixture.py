@@ -54,7 +54,7 @@ class GaussianMixture(nn.Module):
         """-1/2 ||z - mu_y||^2, (B, K), for latents z (B, D)."""
         mu = self.component_means
         squared_norms = z.square().sum(1, keepdim=True) + mu.square().sum(1)
-        return torch.addmm(squared_norms, z, mu.T, beta=-0.5)
+        return self._scores(squared_norms, z)
 
     def log_prob_given_class(self, z: Tensor) -> Tensor:
         """Log p(z|y), (B, K), in nats."""
@@ -68,7 +68,12 @@ class GaussianMixture(nn.Module):
         """Log p(y|z) under a uniform prior (Eq. 2), (B, K)."""
         # Without ||z||^2, which cancels: in float32 it would hide the small differences.
         mu = self.component_means
-        return torch.addmm(mu.square().sum(1), z, mu.T, beta=-0.5).log_softmax(1)
+        return self._scores(mu.square().sum(1), z).log_softmax(1)
+
+    def _scores(self, squared_norms: Tensor, z: Tensor) -> Tensor:
+        """Scores z . mu_y - squared_norms / 2, (B, K), not rounded to 16 bits by autocast."""
+        with torch.autocast(z.device.type, enabled=False):
+            return torch.addmm(squared_norms, z, self.component_means.T, beta=-0.5)
 
     def mean_distances(self) -> Tensor:
         """||mu_i - mu_j|| for every pair i < j, (K (K - 1) / 2,)."""

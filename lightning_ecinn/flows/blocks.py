@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lightning_ecinn.flows.fixed_matrix import FixedMatrix
+from lightning_ecinn.flows.fixed_matrix import FixedMatrix, without_autocast
 from lightning_ecinn.flows.transforms import _check_even
 
 __all__ = ["CouplingBlock", "DownsamplingCoupling"]
@@ -36,7 +36,7 @@ def _affine(x: Tensor, a: Tensor, clamp: float, slope: float, rev: bool) -> tupl
     Returns:
         y (B, C, H, W) and log_det (B,).
     """
-    a_scale, translation = a.chunk(2, dim=1)
+    a_scale, translation = a.to(x.dtype).chunk(2, dim=1)  # of lower precision under autocast
     log_scale = clamp * torch.tanh(slope * a_scale)
     log_det = log_scale.sum(dim=(1, 2, 3))
     if rev:
@@ -195,6 +195,7 @@ def _pointwise(matrix: Tensor, x: Tensor, bias: Tensor | None = None) -> Tensor:
     (TF32), too coarse for an inverse, and on the CPU they are several times slower.
     """
     matrices = matrix.expand(len(x), -1, -1)
-    if bias is None:
-        return torch.bmm(matrices, x.flatten(2)).view(x.shape)
-    return torch.baddbmm(bias.flatten(2), matrices, x.flatten(2)).view(x.shape)
+    with without_autocast(x):
+        if bias is None:
+            return torch.bmm(matrices, x.flatten(2)).view(x.shape)
+        return torch.baddbmm(bias.flatten(2), matrices, x.flatten(2)).view(x.shape)

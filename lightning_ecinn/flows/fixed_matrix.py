@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["FixedMatrix"]
+__all__ = ["FixedMatrix", "without_autocast"]
+
+
+def without_autocast(x: Tensor) -> AbstractContextManager:
+    """Products with x keep its precision under autocast: what is to be inverted is not rounded."""
+    device = x.device.type
+    if torch.is_autocast_enabled(device):
+        return torch.autocast(device, enabled=False)
+    return nullcontext()
 
 
 class FixedMatrix(nn.Module):

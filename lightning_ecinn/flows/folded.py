@@ -15,6 +15,7 @@ from FrEIA.framework import SequenceINN
 from torch import Tensor, nn
 
 from lightning_ecinn.flows.blocks import CouplingBlock, DownsamplingCoupling, _pointwise
+from lightning_ecinn.flows.fixed_matrix import without_autocast
 
 __all__ = ["FoldedFlow"]
 
@@ -40,7 +41,7 @@ class FoldedFlow(nn.Module):
 
         Without ``jac`` the log-determinant is left out (None), which is faster.
         """
-        with torch.inference_mode(), _full_precision(x.device):
+        with torch.inference_mode(), without_autocast(x), _full_precision(x.device):
             log_det: Tensor | float = 0.0
             for step in reversed(self._steps) if rev else self._steps:
                 x, part = step(x, rev, jac)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 __all__ = ["conv_subnet", "linear_subnet", "strided_subnet"]
 
@@ -73,8 +73,17 @@ def linear_subnet(
             nn.ReLU(),
             nn.Dropout(dropout),
             nn.Linear(width, out_features),
+            _FullPrecision(),
         )
     )
+
+
+class _FullPrecision(nn.Module):
+    """Makes float32 of what autocast has computed in 16 bits, as FrEIA's couplings sum it up."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Outputs (B, F) in float32, or in float64 as they are."""
+        return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def _initialised(net: nn.Sequential) -> nn.Sequential:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lightning_ecinn.flows.fixed_matrix import FixedMatrix
+from lightning_ecinn.flows.fixed_matrix import FixedMatrix, without_autocast
 
 __all__ = ["DCTPooling", "FixedPermutation", "HaarDownsampling"]
 
@@ -56,7 +56,9 @@ class HaarDownsampling(Fm.HaarDownsampling):
         wavelets = self.haar_weights[:4].view(4, 4) / 2  # symmetric: its own inverse
         wavelets = wavelets / self.gains.T if rev else wavelets * self.gains
         blocks = x if rev else F.pixel_unshuffle(x, 2)
-        y = (wavelets @ blocks.unflatten(1, (self.in_channels, 4)).flatten(3)).view(blocks.shape)
+        with without_autocast(x):
+            y = wavelets @ blocks.unflatten(1, (self.in_channels, 4)).flatten(3)
+        y = y.view(blocks.shape)
         return ((F.pixel_shuffle(y, 2),), -self.log_det) if rev else ((y,), self.log_det)
 
 
@@ -96,10 +98,13 @@ class DCTPooling(Fm.InvertibleModule):
         (x,) = x
         if rev:
             maps = x.reshape(-1, self.size, self.size, self.channels).permute(0, 3, 2, 1)
-            inverse = self.dct.inverse
-            return (inverse @ (maps / self.scale) @ inverse.T,), -self.log_det
-        maps = self.dct.matrix @ x @ self.dct.matrix.T * self.scale
+            return (self._transformed(maps / self.scale, self.dct.inverse),), -self.log_det
+        maps = self._transformed(x * self.scale, self.dct.matrix)
         return (maps.permute(0, 3, 2, 1).reshape(x.shape[0], -1),), self.log_det
+
+    def _transformed(self, maps: Tensor, matrix: Tensor) -> Tensor:
+        with without_autocast(maps):
+            return matrix @ maps @ matrix.T
 
     def output_dims(self, input_dims: Dims) -> list[tuple[int]]:
         """One vector of C N N entries."""

@@ -501,9 +501,10 @@ def test_identical_class_means_give_no_nan(model, explainer, images):
 
 def test_warns_once_where_the_precision_does_not_suffice(images):
     model = classifier(blocks=(6,), init_scale=0.02)
-    inverse = model.decode(model.encode(images)[0], clamp=False)
-    error = (inverse - images).abs().max().item()
     explainer = Explainer(model)
+    network = explainer._network()
+    inverse = network.decode(network.encode(images)[0], clamp=False)
+    error = (inverse - images).abs().max().item()
     message = f"off by up to {error:.2g} .* in torch.float32.*use dtype=torch.float64"
     with pytest.warns(UserWarning, match=re.escape(message).replace(r"\.\*", ".*")) as caught:
         explainer.explain(images, 1, undefined="keep")
