@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -104,13 +103,14 @@ class _Coupling:
 
     def __call__(self, x: Tensor, rev: bool, jac: bool) -> Output:
         if rev:
-            x1, u2 = _pointwise(self.inverse, x, self.inverse_offset).split(self.splits, dim=1)
-            x2, log_det = self.affine(u2, self.subnet(x1), rev, jac)
-            y = torch.cat((x1, x2), dim=1)
+            y = _pointwise(self.inverse, x, self.inverse_offset)
+            y1, y2 = y.split(self.splits, dim=1)
+            log_det = self.affine(y2, self.subnet(y1), rev, jac)
         else:
-            x1, x2 = x.split(self.splits, dim=1)
-            u2, log_det = self.affine(x2, self.subnet(x1), rev, jac)
-            y = _pointwise(self.matrix, torch.cat((x1, u2), dim=1), self.offset)
+            u = x.clone()
+            u1, u2 = u.split(self.splits, dim=1)
+            log_det = self.affine(u2, self.subnet(u1), rev, jac)
+            y = _pointwise(self.matrix, u, self.offset)
         per_picture = self.log_det_per_pixel * x.shape[2:].numel() if jac else 0.0
         return y, log_det + (-per_picture if rev else per_picture)
 
@@ -126,32 +126,33 @@ class _Downsampling:
 
     def __call__(self, x: Tensor, rev: bool, jac: bool) -> Output:
         if rev:
-            y1, y2 = x.split([4 * split for split in self.splits], dim=1)
-            x1, log_det1 = self.affine(y1, self.subnet_low(y2), rev, jac)
-            x1 = F.pixel_shuffle(x1, 2)
-            x2, log_det2 = self.affine(y2, self.subnet_high(x1), rev, jac)
-            return torch.cat((x1, F.pixel_shuffle(x2, 2)), dim=1), log_det1 + log_det2
+            y1, y2 = x.clone().split([4 * split for split in self.splits], dim=1)
+            log_det1 = self.affine(y1, self.subnet_low(y2), rev, jac)
+            x1 = F.pixel_shuffle(y1, 2)
+            log_det2 = self.affine(y2, self.subnet_high(x1), rev, jac)
+            return torch.cat((x1, F.pixel_shuffle(y2, 2)), dim=1), log_det1 + log_det2
         x1, x2 = x.split(self.splits, dim=1)
-        y2, log_det2 = self.affine(F.pixel_unshuffle(x2, 2), self.subnet_high(x1), rev, jac)
-        y1, log_det1 = self.affine(F.pixel_unshuffle(x1, 2), self.subnet_low(y2), rev, jac)
+        y1, y2 = F.pixel_unshuffle(x1, 2), F.pixel_unshuffle(x2, 2)
+        log_det2 = self.affine(y2, self.subnet_high(x1), rev, jac)
+        log_det1 = self.affine(y1, self.subnet_low(y2), rev, jac)
         return torch.cat((y1, y2), dim=1), log_det1 + log_det2
 
 
 class _Affine:
-    """Y = x exp(clamp tanh(a)) + t, or its inverse, with the slope within tanh folded into a."""
+    """x exp(clamp tanh(a)) + t in place of x, or its inverse; the slope is folded into a."""
 
     def __init__(self, clamp: float):
         self.clamp = clamp
 
-    def __call__(self, x: Tensor, a: Tensor, rev: bool, jac: bool) -> Output:
-        a_scale, translation = a.chunk(2, dim=1)
-        bounded = torch.tanh(a_scale)
-        clamp = -self.clamp if rev else self.clamp
-        log_det = clamp * bounded.sum((1, 2, 3)) if jac else 0.0
-        scale = torch.pow(math.exp(clamp), bounded)  # exp(clamp tanh(a)) in one step
+    def __call__(self, x: Tensor, a: Tensor, rev: bool, jac: bool) -> Tensor | float:
+        a_scale, translation = a.contiguous().chunk(2, dim=1)
+        log_scale = torch.tanh(a_scale).mul_(-self.clamp if rev else self.clamp)
+        log_det = log_scale.sum((1, 2, 3)) if jac else 0.0
         if rev:
-            return (x - translation).mul_(scale), log_det
-        return torch.addcmul(translation, x, scale), log_det
+            x.sub_(translation).mul_(log_scale.exp_())
+        else:
+            torch.addcmul(translation, x, log_scale.exp_(), out=x)
+        return log_det
 
 
 class _Subnet:
