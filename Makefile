@@ -17,7 +17,7 @@ define require_python
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help venv install demo test lint clean
+.PHONY: help venv install demo test bench lint clean
 
 help:  ## show this list
 	@echo "Targets:"
@@ -34,6 +34,9 @@ demo: $(INSTALLED)  ## train a small model and draw its counterfactuals, on any 
 test: $(INSTALLED)  ## run the tests
 	OMP_NUM_THREADS=1 "$(BIN)/python" -m pytest
 
+bench: $(INSTALLED)  ## measure speed and memory beside peers and the machine's limits
+	"$(BIN)/python" -m benchmarks
+
 lint: $(INSTALLED)  ## check style, format and types
 	"$(BIN)/python" -m ruff check .
 	"$(BIN)/python" -m ruff format --check .
@@ -41,7 +44,7 @@ lint: $(INSTALLED)  ## check style, format and types
 
 clean:  ## delete caches and build products; runs/ and the environment stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
-	find lightning_ecinn datamodules callbacks experiments tests -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	find lightning_ecinn datamodules callbacks experiments benchmarks tests -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 $(INSTALLED): setup.cfg pyproject.toml | $(BIN)/python
 	$(call require_python,$(BIN)/python)
