@@ -190,7 +190,7 @@ def random_rotation(channels: int) -> Tensor:
 
 
 def _pointwise(matrix: Tensor, x: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Multiply the channels of x (B, C, H, W) by a matrix (C, C); add a bias (1, C, 1, 1).
+    """Multiply the channels of x (B, C, H, W) by a matrix (C', C); add a bias (1, C', 1, 1).
 
     A product and not a 1x1 convolution: on CUDA convolutions round float32 to 10 bits by default
     (TF32), too coarse for an inverse, and on the CPU they are several times slower.
@@ -198,5 +198,7 @@ def _pointwise(matrix: Tensor, x: Tensor, bias: Tensor | None = None) -> Tensor:
     matrices = matrix.expand(len(x), -1, -1)
     with without_autocast(x):
         if bias is None:
-            return torch.bmm(matrices, x.flatten(2)).view(x.shape)
-        return torch.baddbmm(bias.flatten(2), matrices, x.flatten(2)).view(x.shape)
+            y = torch.bmm(matrices, x.flatten(2))
+        else:
+            y = torch.baddbmm(bias.flatten(2), matrices, x.flatten(2))
+    return y.view(len(x), -1, *x.shape[2:])

@@ -31,7 +31,8 @@ class FoldedFlow(nn.Module):
 
     def __init__(self, flow: SequenceINN):
         super().__init__()
-        self._steps = [_folded(module) for module in flow.module_list]
+        with torch.no_grad(), torch.autocast(_device(flow).type, enabled=False):
+            self._steps = [_folded(module) for module in flow.module_list]
 
     def forward(
         self, x: Tensor, rev: bool = False, jac: bool = True
@@ -67,6 +68,10 @@ def _full_precision(device: torch.device) -> Iterator[None]:
         torch.backends.cudnn.allow_tf32 = allowed
 
 
+def _device(module: nn.Module) -> torch.device:
+    return next((p.device for p in module.parameters()), torch.device("cpu"))
+
+
 Output = tuple[Tensor, Tensor | float]
 Step = Callable[[Tensor, bool, bool], Output]
 Layer = Callable[[Tensor], Tensor]
@@ -94,7 +99,7 @@ class _Coupling:
         self.splits = block.splits
         self.subnet = _Subnet(block.subnet, slope=0.1)
         self.affine = _Affine(block.clamp)
-        scale, offset = block.log_scale.detach().exp().view(-1), block.offset.detach().view(-1)
+        scale, offset = block.log_scale.exp().view(-1), block.offset.view(-1)
         self.matrix = block.rotation.matrix * scale.unsqueeze(1)
         self.offset = offset.view(1, -1, 1, 1)
         self.inverse = block.rotation.inverse / scale
@@ -205,25 +210,34 @@ def _has_statistics(layer: nn.Module | None) -> TypeGuard[nn.BatchNorm2d]:
 
 def _convolution(layer: nn.Conv2d, norm: nn.BatchNorm2d | None, slope: float) -> Layer:
     """A convolution with what follows it; the first half of its outputs is scaled by `slope`."""
-    weight = layer.weight.detach().double()
-    bias = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.detach().double()
+    weight = layer.weight.double()
+    bias = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.double()
     if norm is not None:
         assert norm.running_mean is not None
         assert norm.running_var is not None
         scale = torch.rsqrt(norm.running_var.double() + norm.eps)
         if norm.affine:
-            scale = scale * norm.weight.detach().double()
+            scale = scale * norm.weight.double()
         weight = weight * scale.view(-1, 1, 1, 1)
         bias = (bias - norm.running_mean.double()) * scale
         if norm.affine:
-            bias = bias + norm.bias.detach().double()
+            bias = bias + norm.bias.double()
     if slope != 1:
         half = len(weight) // 2
         factor = torch.cat((bias.new_full((half,), slope), bias.new_ones(len(weight) - half)))
         weight, bias = weight * factor.view(-1, 1, 1, 1), bias * factor
-    on_cpu = weight.device.type == "cpu"
-    weight = weight.to(layer.weight.dtype)
-    if on_cpu:  # twice as fast there, whatever the layout of the pictures
+    weight, bias = weight.to(layer.weight.dtype), bias.to(layer.weight.dtype)
+    if _is_pointwise(layer):
+        return partial(_pointwise, weight.flatten(1), bias=bias.view(1, -1, 1, 1))
+    if weight.device.type == "cpu":  # faster there, whatever the layout of the pictures
         weight = weight.contiguous(memory_format=torch.channels_last)
     # The layer's own step, with its padding, stride and groups.
-    return partial(layer._conv_forward, weight=weight, bias=bias.to(layer.weight.dtype))
+    return partial(layer._conv_forward, weight=weight, bias=bias)
+
+
+def _is_pointwise(layer: nn.Conv2d) -> bool:
+    return (
+        layer.kernel_size == layer.stride == (1, 1)
+        and layer.padding in ((0, 0), "valid", "same")
+        and layer.groups == 1
+    )

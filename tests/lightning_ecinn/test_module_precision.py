@@ -71,6 +71,8 @@ def test_mixture_and_explanations_ignore_autocast(classifier):
     expected = explainer.explain(images, 1)
     logits, log_prob = classifier.mixture.logits(z), explainer.log_prob(images)
     with autocast():
+        folded_here = Explainer(classifier).explain(images, 1)
+        torch.testing.assert_close(folded_here.image, expected.image, rtol=0, atol=0)
         torch.testing.assert_close(classifier.mixture.logits(z), logits, rtol=0, atol=0)
         torch.testing.assert_close(explainer.log_prob(images), log_prob, rtol=0, atol=0)
         given = explainer.explain(images, 1)
