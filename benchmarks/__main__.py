@@ -9,26 +9,21 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks.measure import RESULTS, write
+from benchmarks.measure import QUICK_RESULTS, RESULTS, write
 from lightning_ecinn.allocator import keep_freed_memory
 
 NAMES = ("ceilings", "explaining", "training", "memory", "scale", "loading", "peers")
-_KEPT = "The process keeps the memory it frees (`lightning_ecinn.allocator`)."
-_QUICK = "Tiny settings, to see that it runs: these figures say nothing."
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmarks named, or all."""
     options = _parser().parse_args(arguments)
-    out = options.out or (Path("runs/benchmarks") if options.quick else RESULTS)
-    notes = [_KEPT] if keep_freed_memory() else []
-    notes += [_QUICK] if options.quick else []
+    out = options.out or (QUICK_RESULTS if options.quick else RESULTS)
+    keep_freed_memory()
     for name in options.names or NAMES:
         print(f"{name} ...", file=sys.stderr, flush=True)
         start = time.perf_counter()
         tables = import_module(f"benchmarks.{name}").run(quick=options.quick)
-        for table in tables:
-            table.notes += notes
         write(name, tables, out)
         print(f"{name}: {time.perf_counter() - start:.0f} s, in {out}", file=sys.stderr, flush=True)
 

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 __all__ = [
+    "QUICK_RESULTS",
     "RESULTS",
     "Table",
     "in_child",
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 RESULTS = Path(__file__).parent / "results"
+QUICK_RESULTS = Path("runs/benchmarks")
+"""Tables of tiny settings, which only show that a benchmark runs."""
 
 
 def interleaved(
@@ -101,7 +104,8 @@ def machine() -> dict[str, Any]:
 def write(name: str, tables: Sequence[Table], out: Path = RESULTS) -> None:
     """Print the tables and leave them in `out` as NAME.md and NAME.json."""
     where = ", ".join(f"{key} {value}" for key, value in machine().items() if value is not None)
-    text = f"# {name}\n\n{where}\n\n" + "\n".join(table.markdown() for table in tables)
+    allocator = "Unless a table says otherwise, the process keeps the memory it frees."
+    text = f"# {name}\n\n{where}. {allocator}\n\n" + "\n".join(table.markdown() for table in tables)
     print(text, flush=True)
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{name}.md").write_text(text)
@@ -110,9 +114,16 @@ def write(name: str, tables: Sequence[Table], out: Path = RESULTS) -> None:
 
 
 def peak_rss() -> float:
-    """The most memory this process has held, in MB."""
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return kilobytes / (1000 if sys.platform != "darwin" else 1e6)
+    """The most memory this process has held, in MB.
+
+    On Linux not `ru_maxrss`, which begins with that of the process that started this one.
+    """
+    status = Path("/proc/self/status")
+    if not status.exists():
+        kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return kilobytes / (1000 if sys.platform != "darwin" else 1e6)
+    (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024 / 1e6
 
 
 def in_child(module: str, **arguments: Any) -> dict[str, Any]:

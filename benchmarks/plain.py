@@ -24,7 +24,7 @@ def plain(classifier: GenerativeClassifier) -> GenerativeClassifier:
     result = copy.deepcopy(classifier).to(memory_format=torch.contiguous_format)
     for block in result.flow.module_list:
         if isinstance(block, CouplingBlock):
-            block.forward = _forward.__get__(block)
+            block.forward = _forward.__get__(block)  # type: ignore[method-assign]
     return result
 
 
@@ -37,7 +37,7 @@ def _forward(
     if rev:
         weight = self.rotation.inverse.view(channels, channels, 1, 1)
         x = F.conv2d((x - self.offset) / scale, weight)
-    x1, x2 = torch.split(x, self.splits, dim=1)
+    x1, x2 = x.split(self.splits, dim=1)
     a = self.subnet(x1)
     log_s = self.clamp * torch.tanh(0.1 * a[:, : self.splits[1]])
     t = a[:, self.splits[1] :]

@@ -175,9 +175,13 @@ class IBINN(pl.LightningModule):
                 'precision: bf16-mixed, "32-true" or "64-true".'
             )
         if self._settings.compile and stage == "fit":
-            for block in self.classifier.flow.module_list:
-                if isinstance(block, CouplingBlock | DownsamplingCoupling):
-                    block.compile()
+            self.compile_blocks()
+
+    def compile_blocks(self) -> None:
+        """Compile each coupling block by itself: equal ones share what is compiled."""
+        for block in self.classifier.flow.module_list:
+            if isinstance(block, CouplingBlock | DownsamplingCoupling):
+                block.compile()
 
     # Training: the same images in the same noise, whatever happened before the step.
 
