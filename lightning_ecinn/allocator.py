@@ -15,9 +15,10 @@ _MMAP_THRESHOLD = -3
 def keep_freed_memory() -> bool:
     """Let this process keep the memory it frees, for what it allocates next.
 
-    By default glibc hands large blocks back to the system at once and gets them again, page by
-    page, at the next layer: on virtual machines that can cost a third of a training step. The
-    peak of the memory stays the same; only between steps it isn't given back.
+    By default glibc may hand large blocks back to the system and get them again, page by page,
+    at the next layer. Whether it does depends on what a process has freed before: on a virtual
+    machine the same training step took up to 1.4 times as long for it, in another process no
+    longer at all. The peak stays the same; only between steps memory isn't given back.
 
     Returns:
         Whether it took effect: only with glibc, that is on most Linux systems.

@@ -231,8 +231,10 @@ def _convolution(layer: nn.Conv2d, norm: nn.BatchNorm2d | None, slope: float) ->
         return partial(_pointwise, weight.flatten(1), bias=bias.view(1, -1, 1, 1))
     if weight.device.type == "cpu":  # faster there, whatever the layout of the pictures
         weight = weight.contiguous(memory_format=torch.channels_last)
-    # The layer's own step, with its padding, stride and groups.
-    return partial(layer._conv_forward, weight=weight, bias=bias)
+    if layer.padding_mode != "zeros":
+        return partial(layer._conv_forward, weight=weight, bias=bias)
+    settings = {key: getattr(layer, key) for key in ("stride", "padding", "dilation", "groups")}
+    return partial(torch.conv2d, weight=weight, bias=bias, **settings)
 
 
 def _is_pointwise(layer: nn.Conv2d) -> bool:
