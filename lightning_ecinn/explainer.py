@@ -121,7 +121,7 @@ class Explainer:
         num_dims = self.classifier.num_dims
         if z.ndim != 2 or z.shape[1] != num_dims:
             raise ValueError(f"Latents must be (B, {num_dims}), got {tuple(z.shape)}.")
-        return self._decode(z.to(self.device, self.dtype))
+        return self._decode(self._network(), z.to(self.device, self.dtype))
 
     @torch.no_grad()
     def posterior(self, images: Tensor) -> Tensor:
@@ -232,8 +232,9 @@ class Explainer:
         undefined: Literal["raise", "keep"],
     ) -> list[Counterfactual]:
         mixture, inputs = self.classifier.mixture, self._as_float(images)
-        z = self._latents(images)
-        self._check_precision(inputs, z)
+        network = self._network()
+        z = self._latents(network, images)
+        self._check_precision(network, inputs, z)
         source = mixture.log_posterior(z).argmax(1, keepdim=True).expand_as(target)
         same = source == target
         direction = class_direction(self.classifier.class_means, source, target)
@@ -244,7 +245,7 @@ class Explainer:
         steps = steps.masked_fill(same | ~defined, 0)
         latents = torch.addcmul(z.unsqueeze(1), steps.unsqueeze(-1), direction)
         inputs = inputs.unsqueeze(1).expand(-1, target.shape[1], -1, -1, -1)
-        pictures = self._decoded(latents, inputs, moved=steps != 0)
+        pictures = self._decoded(network, latents, inputs, moved=steps != 0)
         posteriors = mixture.log_posterior(latents.flatten(0, 2)).exp().unflatten(0, steps.shape)
         return [
             Counterfactual(inputs, image, source, target, step, posterior, latent, defined)
@@ -253,13 +254,15 @@ class Explainer:
             )
         ]
 
-    def _decoded(self, latents: Tensor, inputs: Tensor, moved: Tensor) -> Tensor:
+    def _decoded(
+        self, network: GenerativeClassifier, latents: Tensor, inputs: Tensor, moved: Tensor
+    ) -> Tensor:
         """Pictures (S, B, T, C, H, W) of the latents that moved; the others are their inputs."""
         if moved.all():
-            return self._decode(latents.flatten(0, 2)).unflatten(0, moved.shape)
+            return self._decode(network, latents.flatten(0, 2)).unflatten(0, moved.shape)
         pictures = inputs.expand(len(moved), *inputs.shape).clone()
         if moved.any():
-            pictures[moved] = self._decode(latents[moved])
+            pictures[moved] = self._decode(network, latents[moved])
         return pictures
 
     def _step(
@@ -317,14 +320,15 @@ class Explainer:
             "towards the target. The classifier is hardly trained: train longer."
         )
 
-    def _check_precision(self, inputs: Tensor, z: Tensor) -> None:
+    def _check_precision(self, network: GenerativeClassifier, inputs: Tensor, z: Tensor) -> None:
         """Once per explainer: can this precision invert this flow?"""
         if self._precision_checked:
             return
         self._precision_checked = True
         few = min(8, self.chunk_size)
         # Without clamping, which would hide errors at black and white pixels.
-        error = (self._decode(z[:few], clamp=False) - inputs[:few]).abs().max().item()
+        inverse = self._decode(network, z[:few], clamp=False)
+        error = (inverse - inputs[:few]).abs().max().item()
         if not error <= _HALF_GREY_LEVEL:
             remedy = "train longer"
             if self.dtype != torch.float64:
@@ -350,15 +354,13 @@ class Explainer:
         """Differs where the classifier has been moved or its weights have been changed in place."""
         return self.dtype, self.device, sum([w._version for w in self._weights])
 
-    def _latents(self, images: Tensor) -> Tensor:
+    def _latents(self, network: GenerativeClassifier, images: Tensor) -> Tensor:
         """Latents (B, D) of checked images, without the log-determinant."""
-        classifier = self._network()
-        flow, preprocessing = classifier.flow, classifier.preprocessing
+        flow, preprocessing = network.flow, network.preprocessing
         return torch.cat([flow(preprocessing(k), jac=False)[0] for k in self._chunks(images)])
 
-    def _decode(self, z: Tensor, clamp: bool = True) -> Tensor:
-        classifier = self._network()
-        return torch.cat([classifier.decode(k, clamp=clamp) for k in self._chunks(z)])
+    def _decode(self, network: GenerativeClassifier, z: Tensor, clamp: bool = True) -> Tensor:
+        return torch.cat([network.decode(k, clamp=clamp) for k in self._chunks(z)])
 
     def _images(self, images: Tensor) -> Tensor:
         """Images on the device, checked: uint8, or float in [0, 1]."""
