@@ -199,6 +199,8 @@ class Explainer:
         Returns:
             One for each step.
         """
+        if isinstance(alphas, str) or len(alphas) == 0:
+            raise ValueError(f"alphas must be a list of at least one step, got {alphas!r}.")
         images = self._images(images)
         target = self._classes(target, "target")
         if target.ndim > 2 or (target.ndim and len(target) != len(images)):

@@ -99,7 +99,7 @@ class _Coupling:
         self.splits = block.splits
         self.subnet = _Subnet(block.subnet, slope=0.1)
         self.affine = _Affine(block.clamp)
-        scale, offset = block.log_scale.exp().view(-1), block.offset.view(-1)
+        scale, offset = block.log_scale.exp().view(-1), block.offset.view(-1).clone()
         self.matrix = block.rotation.matrix * scale.unsqueeze(1)
         self.offset = offset.view(1, -1, 1, 1)
         self.inverse = block.rotation.inverse / scale
@@ -167,14 +167,14 @@ class _Subnet:
     """
 
     def __init__(self, subnet: nn.Module, slope: float):
-        self.subnet, self.slope = subnet, slope
-        self.layers: list[Layer] = []
-        if isinstance(subnet, nn.Sequential):
-            self.layers = _folded_layers(list(subnet), slope)
+        subnet = copy.deepcopy(subnet).eval()
+        chain = list(subnet) if isinstance(subnet, nn.Sequential) else []
+        self.slope, self.layers = slope, _folded_layers(chain, slope)
+        self.whole = None if self.layers else subnet
 
     def __call__(self, x: Tensor) -> Tensor:
-        if not self.layers:
-            a_scale, translation = self.subnet(x).chunk(2, dim=1)
+        if self.whole is not None:
+            a_scale, translation = self.whole(x).chunk(2, dim=1)
             return torch.cat((self.slope * a_scale, translation), dim=1)
         for layer in self.layers:
             x = layer(x)

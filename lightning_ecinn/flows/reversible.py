@@ -29,7 +29,7 @@ def reversible(flow: SequenceINN, v: Tensor) -> tuple[Tensor, Tensor]:
     """The value of ``flow(v)``, without keeping the activations of its blocks for the gradient.
 
     The backward pass inverts the coupling blocks one by one and evaluates each subnet once more
-    (Gomez et al. 2017, The Reversible Residual Network): about a third more time, memory flat in
+    (Gomez et al. 2017, The Reversible Residual Network): a third more arithmetic, memory flat in
     depth. Dropout is repeated, batch norm counts each batch once, and the gradients are those of
     ``flow(v)`` up to rounding.
 

@@ -84,7 +84,7 @@ class IBINN(pl.LightningModule):
         compile: compile the blocks with `torch.compile` for training: minutes at the beginning,
             then faster steps on GPUs, not on CPUs. Checkpoints stay the same.
         reversible: compute activations again in the backward pass instead of keeping them:
-            memory flat in depth, steps about a third slower. Checkpoints stay the same.
+            memory flat in depth, steps about half as long again. Checkpoints stay the same.
     """
 
     def __init__(

@@ -236,6 +236,12 @@ def test_steps_together_equal_steps_alone(explainer, images):
     assert len(calls) == 2
 
 
+@pytest.mark.parametrize("alphas", ["tipping", []])
+def test_steps_must_be_a_list(explainer, images, alphas):
+    with pytest.raises(ValueError, match="alphas must be a list of at least one step, got"):
+        explainer.explain_steps(images, 1, alphas)
+
+
 def test_changed_weights_are_seen(model, explainer, images):
     before = explainer.posterior(images)
     with torch.no_grad():

@@ -21,7 +21,7 @@ def classifier(request):
     for _ in range(3):  # batch-norm statistics unlike 0 and 1
         model.flow(torch.randn(32, *model.image_shape, dtype=torch.float64))
     for name, parameter in model.flow.named_parameters():
-        if parameter.ndim == 1:  # scales and offsets of batch norm, biases
+        if parameter.ndim == 1 or "offset" in name:  # and those of batch norm, biases
             nn.init.normal_(parameter, 1.0 if "weight" in name else 0.0, 0.3)
     return model.eval()
 
@@ -123,5 +123,11 @@ def test_any_subnet(subnet, rev):
     given = flow(v)[0] if rev else v
     kept = given.clone()
     expected = flow(given, rev=rev)
-    torch.testing.assert_close(FoldedFlow(flow)(given, rev=rev), expected)
+    folded = FoldedFlow(flow)
+    torch.testing.assert_close(folded(given, rev=rev), expected)
     assert torch.equal(given, kept)
+    flow.train()
+    with torch.no_grad():
+        for parameter in flow.parameters():
+            parameter.add_(0.1)
+    torch.testing.assert_close(folded(given, rev=rev), expected)
