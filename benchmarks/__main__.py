@@ -1,4 +1,4 @@
-"""``python -m benchmarks [NAME ...]``: measure, print, and leave tables in results/."""
+"""``python -m benchmarks [NAME ...]``: measure, print, and leave tables in a folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks.measure import QUICK_RESULTS, RESULTS, write
+from benchmarks.measure import new_folder, write
 from lightning_ecinn.allocator import keep_freed_memory
 
 NAMES = ("ceilings", "explaining", "training", "memory", "scale", "loading", "peers")
@@ -18,7 +18,7 @@ NAMES = ("ceilings", "explaining", "training", "memory", "scale", "loading", "pe
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmarks named, or all."""
     options = _parser().parse_args(arguments)
-    out = options.out or (QUICK_RESULTS if options.quick else RESULTS)
+    out = options.out or new_folder()
     keep_freed_memory()
     for name in options.names or NAMES:
         print(f"{name} ...", file=sys.stderr, flush=True)
@@ -32,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m benchmarks", description=main.__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES), type=_name)
     parser.add_argument("--quick", action="store_true", help="tiny settings, seconds")
-    parser.add_argument("--out", type=Path, help="folder of the tables (benchmarks/results)")
+    parser.add_argument("--out", type=Path, help="folder of the tables (runs/benchmarks/<time>)")
     return parser
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmarks.measure import QUICK_RESULTS, RESULTS, Table, write
+from benchmarks.measure import Table, new_folder, write
 from lightning_ecinn.allocator import keep_freed_memory
 
 __all__ = ["command"]
@@ -38,4 +38,4 @@ def command(
         parser.add_argument(f"--{option}", action="store_true")
     chosen = vars(parser.parse_args())
     keep_freed_memory()
-    write(name, run(**chosen), QUICK_RESULTS if chosen["quick"] else RESULTS)
+    write(name, run(**chosen), new_folder())

@@ -78,7 +78,6 @@ def plot(growths: Sequence[Growth], path: Path) -> None:
     law = "linearly" if steepest <= 1.05 else f"to the power {steepest:.2f}"
     sizes = "classes, pixels, blocks and batch"
     figure.suptitle(f"Costs of explaining and training grow at most {law} with {sizes}")
-    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     plt.close(figure)
 

@@ -19,20 +19,15 @@ from typing import Any
 import torch
 
 __all__ = [
-    "QUICK_RESULTS",
-    "RESULTS",
     "Table",
     "in_child",
     "interleaved",
     "machine",
+    "new_folder",
     "peak_rss",
     "ratio",
     "write",
 ]
-
-RESULTS = Path(__file__).parent / "results"
-QUICK_RESULTS = Path("runs/benchmarks")
-"""Tables of tiny settings, which only show that a benchmark runs."""
 
 
 def interleaved(
@@ -74,12 +69,14 @@ class Table:
         columns: names, with units.
         rows: as many values each; numbers are shown with three digits.
         notes: sentences below the table.
+        picture: draws one into a file.
     """
 
     title: str
     columns: list[str]
     rows: list[list[Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    picture: Callable[[Path], None] | None = None
 
     def markdown(self) -> str:
         """The table as Markdown."""
@@ -101,15 +98,24 @@ def machine() -> dict[str, Any]:
     }
 
 
-def write(name: str, tables: Sequence[Table], out: Path = RESULTS) -> None:
-    """Print the tables and leave them in `out` as NAME.md and NAME.json."""
+def new_folder() -> Path:
+    """A folder of its own for each time something is measured, not made yet."""
+    return Path("runs/benchmarks") / time.strftime("%Y-%m-%d_%H-%M-%S")
+
+
+def write(name: str, tables: Sequence[Table], out: Path) -> None:
+    """Print the tables and leave them in `out` as NAME.md, NAME.json and pictures NAME.png."""
     where = ", ".join(f"{key} {value}" for key, value in machine().items() if value is not None)
     allocator = "Unless a table says otherwise, the process keeps the memory it frees."
     text = f"# {name}\n\n{where}. {allocator}\n\n" + "\n".join(table.markdown() for table in tables)
     print(text, flush=True)
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{name}.md").write_text(text)
-    content = {"machine": machine(), "tables": [asdict(table) for table in tables]}
+    for table in tables:
+        if table.picture is not None:
+            table.picture(out / f"{name}.png")
+    rows = [{k: v for k, v in asdict(table).items() if k != "picture"} for table in tables]
+    content = {"machine": machine(), "tables": rows}
     (out / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
 
 

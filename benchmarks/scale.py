@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.command import command
 from benchmarks.growth import LAST, Axis, Growth, plot
-from benchmarks.measure import QUICK_RESULTS, RESULTS, Table, interleaved, ratio
+from benchmarks.measure import Table, interleaved, ratio
 from benchmarks.steps import MNIST, TINY, Network, RandomImages, random_batch, training_step
 from callbacks.class_means import build_class_means
 from lightning_ecinn import Explainer
@@ -28,10 +28,8 @@ def run(quick: bool = False) -> list[Table]:
         quick: two small sizes each, and a tiny network.
     """
     growths = [_growth(axis, repeats=1 if quick else 5) for axis in _axes(quick)]
-    path = (QUICK_RESULTS if quick else RESULTS) / "scale.png"
-    plot(growths, path)
     columns = ["size", "what", "sizes", "seconds", "exponent of all", f"of the last {LAST}"]
-    table = Table("How cost grows", columns)
+    table = Table("How cost grows", columns, picture=lambda path: plot(growths, path))
     for growth in growths:
         sizes = ", ".join(str(size) for size in growth.axis.sizes)
         for kind, seconds in growth.seconds.items():

@@ -1,3 +1,4 @@
+import json
 import math
 import resource
 from pathlib import Path
@@ -11,6 +12,7 @@ from benchmarks import footprint as model_of_memory
 from benchmarks import loading, memory, scale, training
 from benchmarks.footprint import MemoryModel, chain, deep, deepest, footprint
 from benchmarks.growth import Axis, Growth, power_law
+from benchmarks.measure import write
 from benchmarks.steps import TINY, Bare, RandomImages, training_step
 from datamodules import CelebAHQ, DrawnFaces
 from lightning_ecinn.modules import IBINN
@@ -32,7 +34,6 @@ def no_processes(monkeypatch, tmp_path):
 
     for benchmark in (training, memory):
         monkeypatch.setattr(benchmark, "in_child", child)
-    monkeypatch.setattr(scale, "QUICK_RESULTS", tmp_path)
     monkeypatch.setattr(loading, "_network", lambda name, data: tiny(data))
 
 
@@ -43,15 +44,18 @@ def tiny(data):
 
 @pytest.mark.parametrize("benchmark", [training, memory, scale, loading])
 def test_rows_fit_columns_and_numbers_are_finite(benchmark, tmp_path):
-    for table in benchmark.run(quick=True):
+    tables = benchmark.run(quick=True)
+    for table in tables:
         assert table.rows
         for row in table.rows:
             assert len(row) == len(table.columns)
             numbers = [value for value in row if isinstance(value, float)]
             assert numbers
             assert all(math.isfinite(value) for value in numbers)
-    picture = tmp_path / "scale.png"
-    assert picture.exists() == (benchmark is scale)
+    write("name", tables, tmp_path)
+    kinds = {path.suffix for path in tmp_path.iterdir()}
+    assert kinds == ({".md", ".json", ".png"} if benchmark is scale else {".md", ".json"})
+    assert len(json.loads((tmp_path / "name.json").read_text())["tables"]) == len(tables)
 
 
 def test_training_shows_every_variant():
