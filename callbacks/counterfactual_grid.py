@@ -13,7 +13,7 @@ from torch import Tensor
 from callbacks.data import CorrectImages
 from callbacks.end_of_run import DrawsAtTheEnd
 from callbacks.media import log_figure
-from lightning_ecinn.counterfactuals import Counterfactual, supplement_step
+from lightning_ecinn.counterfactuals import Counterfactual, alpha_convincing, supplement_step
 from lightning_ecinn.explainer import Explainer
 from lightning_ecinn.figures import magnified, picture_grid, posterior_percent
 from lightning_ecinn.modules import IBINN
@@ -175,10 +175,12 @@ class CounterfactualGrid(DrawsAtTheEnd):
         tipping = explainer.explain(inputs, self.target, "tipping", undefined="keep")
         pictures: list[list[Tensor | None]] = [[self._shown(image)] for image in inputs]
         captions = [[""] for _ in inputs]
-        for t in self.t:
-            offset, slope = supplement_step(t)
-            alpha = offset + slope * tipping.alpha
-            cf = explainer.explain(inputs, self.target, alpha, undefined="keep")
+        steps = [alpha_convincing(tipping.alpha, supplement_step(t)) for t in self.t]
+        # No steps: only the inputs are drawn.
+        swept = (
+            explainer.explain_steps(inputs, self.target, steps, undefined="keep") if steps else []
+        )
+        for cf in swept:
             posterior = _posterior_as_seen(explainer, cf)
             for i, picture in enumerate(cf.image):
                 pictures[i].append(self._shown_if(picture, cf.defined[i]))
@@ -196,8 +198,7 @@ class CounterfactualGrid(DrawsAtTheEnd):
         """Rows input, alpha_0, alpha_1 as in the paper."""
         pictures: list[list[Tensor | None]] = [[self._shown(image) for image in inputs]]
         captions = [[""] * len(inputs)]
-        for alpha in ("tipping", "convincing"):
-            cf = explainer.explain(inputs, target, alpha, undefined="keep")
+        for cf in explainer.explain_steps(inputs, target, undefined="keep"):
             posterior = _posterior_as_seen(explainer, cf)
             pictures.append(list(map(self._shown_if, cf.image, cf.defined)))
             captions.append(list(map(_percent, posterior, cf.defined)))

@@ -16,6 +16,7 @@ __all__ = [
     "alpha_tipping",
     "class_direction",
     "explainable_pairs",
+    "leads_to_target",
     "supplement_step",
 ]
 
@@ -61,16 +62,22 @@ def alpha_convincing(alpha_0: Tensor, step: tuple[float, float] = PAPER_STEP) ->
     return offset + slope * alpha_0
 
 
+def leads_to_target(mu_source: Tensor, mu_target: Tensor, direction: Tensor) -> Tensor:
+    """Whether a step along Delta_pq makes q likelier beside p: w . Delta > 0, bool (...)."""
+    return ((mu_target - mu_source) * direction).sum(-1) > 0
+
+
 def explainable_pairs(component_means: Tensor, class_means: Tensor, counts: Tensor) -> Tensor:
     """Which class pairs (p, q) have a tipping point along Delta_pq, bool (K, K).
 
     Both classes need a mean, and w . Delta must be positive: the step must lead towards q.
     """
-    products = component_means.double() @ class_means.double().T
-    own = products.diagonal()
-    w_delta = own.unsqueeze(0) + own.unsqueeze(1) - products - products.T
+    rows = [
+        leads_to_target(mu_source, component_means, class_means - mean)
+        for mu_source, mean in zip(component_means, class_means, strict=True)
+    ]
     has_mean = counts > 0
-    return (w_delta > 0) & has_mean.unsqueeze(0) & has_mean.unsqueeze(1)
+    return torch.stack(rows) & has_mean.unsqueeze(0) & has_mean.unsqueeze(1)
 
 
 @dataclass(frozen=True)

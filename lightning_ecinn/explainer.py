@@ -19,6 +19,7 @@ from lightning_ecinn.counterfactuals import (
     alpha_tipping,
     class_direction,
     explainable_pairs,
+    leads_to_target,
 )
 from lightning_ecinn.preprocessing import check_images
 
@@ -199,7 +200,7 @@ class Explainer:
         Returns:
             One for each step.
         """
-        if isinstance(alphas, str) or len(alphas) == 0:
+        if not isinstance(alphas, list | tuple) or not alphas:
             raise ValueError(f"alphas must be a list of at least one step, got {alphas!r}.")
         images = self._images(images)
         target = self._classes(target, "target")
@@ -243,7 +244,9 @@ class Explainer:
         defined = same | self._leads_there(source, target, direction)
         if undefined == "raise" and not defined.all():
             self._refuse(source[~defined], target[~defined])
-        steps = torch.stack([self._step(a, z, source, target, direction) for a in alphas])
+        mu = mixture.component_means
+        alpha_0 = alpha_tipping(z.unsqueeze(1), direction, mu[source], mu[target])
+        steps = torch.stack([self._step(alpha, alpha_0) for alpha in alphas])
         steps = steps.masked_fill(same | ~defined, 0)
         latents = torch.addcmul(z.unsqueeze(1), steps.unsqueeze(-1), direction)
         inputs = inputs.unsqueeze(1).expand(-1, target.shape[1], -1, -1, -1)
@@ -267,39 +270,31 @@ class Explainer:
             pictures[moved] = self._decode(network, latents[moved])
         return pictures
 
-    def _step(
-        self,
-        alpha: Step | float | Tensor,
-        z: Tensor,
-        source: Tensor,
-        target: Tensor,
-        direction: Tensor,
-    ) -> Tensor:
+    def _step(self, alpha: Step | float | Tensor, alpha_0: Tensor) -> Tensor:
+        """The step lengths (B, T) that are meant, for tipping points (B, T)."""
         if isinstance(alpha, str):
             if alpha not in ("tipping", "convincing"):
                 raise ValueError(
                     f'alpha must be "tipping", "convincing" or a number, got "{alpha}".'
                 )
-            mu = self.classifier.mixture.component_means
-            alpha_0 = alpha_tipping(z.unsqueeze(1), direction, mu[source], mu[target])
             return alpha_0 if alpha == "tipping" else alpha_convincing(alpha_0, self.step)
         step = torch.as_tensor(alpha, dtype=self.dtype, device=self.device)
         if not step.isfinite().all():
             raise ValueError(f"alpha must be finite, got {alpha}.")
-        if step.ndim == 1 and target.shape[1] == 1:
+        if step.ndim == 1 and alpha_0.shape[1] == 1:
             step = step.unsqueeze(1)
-        if step.ndim and step.shape != target.shape:
+        if step.ndim and step.shape != alpha_0.shape:
             raise ValueError(
-                f"alpha must be one number or shaped like the targets {tuple(target.shape)}, got "
+                f"alpha must be one number or shaped like the targets {tuple(alpha_0.shape)}, got "
                 f"shape {tuple(step.shape)}."
             )
-        return step.expand_as(target).clone()
+        return step.expand_as(alpha_0).clone()
 
     def _leads_there(self, source: Tensor, target: Tensor, direction: Tensor) -> Tensor:
         """Whether there is a step from p to q: as `explainable_pairs`, for these pairs only."""
         mu, counts = self.classifier.mixture.component_means, self.classifier.class_counts
         has_means = (counts[source] > 0) & (counts[target] > 0)
-        return has_means & (((mu[target] - mu[source]) * direction).sum(-1) > 0)
+        return has_means & leads_to_target(mu[source], mu[target], direction)
 
     def _refuse(self, source: Tensor, target: Tensor) -> None:
         """Say why there is no step between classes, for pairs between which there is none."""

@@ -1,5 +1,4 @@
 import json
-import math
 import resource
 from pathlib import Path
 
@@ -7,6 +6,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from tables import check_tables
 
 from benchmarks import footprint as model_of_memory
 from benchmarks import loading, memory, scale, training
@@ -45,13 +45,7 @@ def tiny(data):
 @pytest.mark.parametrize("benchmark", [training, memory, scale, loading])
 def test_rows_fit_columns_and_numbers_are_finite(benchmark, tmp_path):
     tables = benchmark.run(quick=True)
-    for table in tables:
-        assert table.rows
-        for row in table.rows:
-            assert len(row) == len(table.columns)
-            numbers = [value for value in row if isinstance(value, float)]
-            assert numbers
-            assert all(math.isfinite(value) for value in numbers)
+    check_tables(tables)
     write("name", tables, tmp_path)
     kinds = {path.suffix for path in tmp_path.iterdir()}
     assert kinds == ({".md", ".json", ".png"} if benchmark is scale else {".md", ".json"})
