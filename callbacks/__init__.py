@@ -2,6 +2,7 @@
 
 from callbacks.checkpoint import RunCheckpoint
 from callbacks.class_means import BuildClassMeans
+from callbacks.component_means import ComponentMeansFromData
 from callbacks.counterfactual_grid import CounterfactualGrid
 from callbacks.counterfactual_writer import CounterfactualWriter
 from callbacks.heatmap_comparison import HeatmapComparison
@@ -13,6 +14,7 @@ from callbacks.stop_on_nonfinite import NonFiniteLossError, StopOnNonFiniteLoss
 __all__ = [
     "BuildClassMeans",
     "ClassSamples",
+    "ComponentMeansFromData",
     "CounterfactualGrid",
     "CounterfactualWriter",
     "HeatmapComparison",

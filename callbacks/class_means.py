@@ -14,10 +14,12 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import nn
+from torchmetrics import CatMetric
 from tqdm.auto import tqdm
 
 from callbacks.data import shuffled_training_batches, strided_training_batches
-from lightning_ecinn.class_means import ClassMeans
+from lightning_ecinn.certificates import even_quantiles
+from lightning_ecinn.class_means import ClassMeans, check_significance
 from lightning_ecinn.modules import IBINN
 
 __all__ = ["BuildClassMeans", "build_class_means", "reestimate_batch_norm"]
@@ -29,15 +31,21 @@ class BuildClassMeans(pl.Callback):
     For the last and the best checkpoint (or, without checkpoints, for the module as it is):
     batch-norm statistics are estimated again over the training set, then the mean latent of the
     training images classified as each class is computed in float64 (Section 3.3), each image
-    once under any number of processes. Both are written into the checkpoint. Afterwards the
-    module holds the best checkpoint's weights.
+    once under any number of processes, and the quantiles of these images' log p, for
+    certificates. All are written into the checkpoint. Afterwards the module holds the best
+    checkpoint's weights.
 
     Args:
         batch_norm: whether to re-estimate the batch-norm statistics.
+        significance: level, such as 0.05, at which classes must differ in a latent for their means
+            to differ in it: see :func:`lightning_ecinn.class_means.significant_means`; nothing,
+            as in the paper, keeps every difference.
     """
 
-    def __init__(self, batch_norm: bool = True):
+    def __init__(self, batch_norm: bool = True, significance: float | None = None):
+        check_significance(significance)
         self.batch_norm = batch_norm
+        self.significance = significance
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Build the means for each kept checkpoint, the best one last."""
@@ -65,22 +73,33 @@ class BuildClassMeans(pl.Callback):
         """Re-estimate batch norm if wished, then build the means, for the module as it is."""
         if self.batch_norm:
             reestimate_batch_norm(trainer, pl_module)
-        build_class_means(trainer, pl_module)
+        build_class_means(trainer, pl_module, self.significance)
 
 
 @torch.no_grad()
-def build_class_means(trainer: pl.Trainer, pl_module: IBINN) -> None:
-    """Fill the classifier's ``class_means`` and ``class_counts`` from the training images."""
+def build_class_means(
+    trainer: pl.Trainer, pl_module: IBINN, significance: float | None = None
+) -> None:
+    """Fill the classifier's ``class_means``, ``class_counts`` and ``log_prob_quantiles``.
+
+    All are of the training images without noise, in evaluation mode.
+    """
     classifier = pl_module.classifier.eval()
     folded = classifier.folded()
-    metric = ClassMeans(classifier.num_classes, classifier.num_dims).to(pl_module.device)
+    metric = ClassMeans(classifier.num_classes, classifier.num_dims, significance)
+    metric = metric.to(pl_module.device)
+    log_probs = CatMetric(nan_strategy="disable").to(pl_module.device).set_dtype(torch.float64)
     batches = strided_training_batches(trainer)
     for images in _images(trainer, pl_module, batches, "class means"):
-        z, _ = folded.flow(folded.preprocessing(images), jac=False)
+        z, log_det = folded.encode(images)
         metric.update(z, classifier.mixture.log_posterior(z).argmax(1))
+        log_probs.update(classifier.mixture.log_prob(z) + log_det)
     means, counts = metric.compute()
     classifier.class_means.copy_(means)
     classifier.class_counts.copy_(counts)
+    classifier.log_prob_quantiles.copy_(
+        even_quantiles(log_probs.compute(), len(classifier.log_prob_quantiles))
+    )
     missing = [classifier.class_names[k] for k in (counts == 0).nonzero().flatten().tolist()]
     if missing:
         rank_zero_warn(

@@ -13,7 +13,12 @@ from torch import Tensor
 from callbacks.data import CorrectImages
 from callbacks.end_of_run import DrawsAtTheEnd
 from callbacks.media import log_figure
-from lightning_ecinn.counterfactuals import Counterfactual, alpha_convincing, supplement_step
+from lightning_ecinn.counterfactuals import (
+    Counterfactual,
+    Step,
+    alpha_convincing,
+    supplement_step,
+)
 from lightning_ecinn.explainer import Explainer
 from lightning_ecinn.figures import magnified, picture_grid, posterior_percent
 from lightning_ecinn.modules import IBINN
@@ -51,7 +56,7 @@ class CounterfactualGrid(DrawsAtTheEnd):
         source: class of the inputs.
         target: class asked for.
         count: number of inputs, where several are shown.
-        alpha: step of ``every_class``: "tipping", "convincing" or a number.
+        alpha: step of ``every_class``: "tipping", "convincing", "star", "certified" or a number.
         t: values of t for ``step_sweep``.
         split: where the inputs come from: "train", "val" or "test".
         seed: which inputs are drawn.
@@ -66,7 +71,7 @@ class CounterfactualGrid(DrawsAtTheEnd):
         source: int = 3,
         target: int = 0,
         count: int = 9,
-        alpha: Literal["tipping", "convincing"] | float = "convincing",
+        alpha: Step | float = "convincing",
         t: list[float] = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2],  # noqa: B006
         split: Literal["train", "val", "test"] = "test",
         seed: int = 0,
@@ -135,7 +140,12 @@ class CounterfactualGrid(DrawsAtTheEnd):
         for i, image in enumerate(inputs):
             pictures.append([self._shown(image), *map(self._shown_if, cf.image[i], cf.defined[i])])
             captions.append(["", *map(_percent, posterior[i], cf.defined[i])])
-        step = {"tipping": "tipping point α₀", "convincing": "convincing step α₁"}
+        step = {
+            "tipping": "tipping point α₀",
+            "convincing": "convincing step α₁",
+            "star": "smallest step α* that puts the target before every class",
+            "certified": f"smallest step that reaches p(target) = {explainer.confidence:g}",
+        }
         return self._grid(
             pictures,
             column_labels=["input", *(f"→ {name}" for name in explainer.class_names)],

@@ -22,6 +22,12 @@ class CounterfactualWriter(PredictionWriter):
     ``posteriors`` (N, T) of the target at the counterfactual's latent, ``defined`` (N, T),
     ``class_names`` (K,).
 
+    From the certificates, of the pictures as written, all (N, T): ``holds`` and ``reasons`` (up to
+    128 characters, empty where it holds), ``predicted``, ``picture_posteriors`` of the target,
+    ``tipping_gaps``, ``third_class``, ``log_probs_before`` and ``log_probs_after``,
+    ``quantiles_before`` and ``quantiles_after`` (unless the checkpoint has none),
+    ``reconstruction_errors``, ``precisions``, ``forward_evaluations``, ``inverse_evaluations``.
+
     Args:
         filename: name of the file in the run's folder.
     """
@@ -49,7 +55,31 @@ def _arrays(cf: Counterfactual) -> dict[str, np.ndarray]:
         "pictures": _to_uint8(cf.image),
         "posteriors": cf.target_posterior.cpu().numpy(),
         "defined": cf.defined.cpu().numpy(),
+        **_certified(cf),
     }
+
+
+def _certified(cf: Counterfactual) -> dict[str, np.ndarray]:
+    certificate = cf.certificate
+    tensors = {
+        "holds": certificate.holds,
+        "predicted": certificate.predicted,
+        "picture_posteriors": certificate.posterior.gather(-1, cf.target.unsqueeze(-1)).squeeze(-1),
+        "tipping_gaps": certificate.tipping_gap,
+        "third_class": certificate.third_class,
+        "log_probs_before": certificate.log_prob_before,
+        "log_probs_after": certificate.log_prob_after,
+        "quantiles_before": certificate.quantile_before,
+        "quantiles_after": certificate.quantile_after,
+        "reconstruction_errors": certificate.reconstruction_error,
+        "forward_evaluations": certificate.forward_evaluations,
+        "inverse_evaluations": certificate.inverse_evaluations,
+    }
+    arrays = {name: v.cpu().numpy() for name, v in tensors.items() if v is not None}
+    # Of one width, so that the parts of several processes fit together.
+    arrays["reasons"] = np.array(certificate.reason, dtype="<U128")
+    arrays["precisions"] = np.full(cf.target.shape, certificate.precision)
+    return arrays
 
 
 def _to_uint8(images: torch.Tensor) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -9,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 
-__all__ = ["free_path", "log_figure", "log_numbers"]
+__all__ = ["free_path", "log_figure", "log_numbers", "log_table"]
 
 
 def log_figure(
@@ -50,6 +51,20 @@ def log_numbers(trainer: pl.Trainer, numbers: dict[str, float]) -> None:
     for logger in trainer.loggers:
         logger.log_metrics(numbers, step=trainer.global_step)
         logger.save()
+
+
+def log_table(trainer: pl.Trainer, rows: Sequence[Sequence[str]], name: str) -> None:
+    """Send a table to Weights & Biases, the one logger that shows tables.
+
+    Args:
+        trainer: knows the loggers and the step.
+        rows: the first one is the heading.
+        name: says what is in it.
+    """
+    columns, *data = map(list, rows)
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            logger.log_table(name, columns=columns, data=data, step=trainer.global_step)
 
 
 def free_path(path: Path) -> Path:

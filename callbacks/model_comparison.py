@@ -12,6 +12,7 @@ import torch
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
+import experiments
 from callbacks.data import Baselines, first_images, progress, shap_baselines
 from callbacks.media import free_path, log_figure, log_numbers
 from datamodules.checks import SplitName, check_at_least
@@ -86,7 +87,7 @@ class ModelComparison:
             )
         check_methods(methods)
         check_at_least(1, count=count, measure=measure, num_baselines=num_baselines)
-        self.paths = [str(Path(path).expanduser().absolute()) for path in paths]
+        self.paths = [str(experiments.resolve(path).absolute()) for path in paths]
         self.names = list(names) or model_names(self.paths)
         self.models = [load_model(path) for path in self.paths]
         self.methods = list(methods)

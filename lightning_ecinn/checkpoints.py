@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+import experiments
 from lightning_ecinn.classifier import GenerativeClassifier
 from lightning_ecinn.networks import Network, build_network
 
@@ -21,14 +21,24 @@ __all__ = [
     "read_weights",
 ]
 
-_CLASSIFIER, _NETWORK = "classifier", "network"
+_CLASSIFIER, _NETWORK, _AUTOENCODERS = "classifier", "network", "autoencoders"
 """The entry that builds a model again, and the prefix of its weights."""
 
-_REFUSED = {
-    _CLASSIFIER: "a generative classifier, where an ordinary network is asked for: give the "
-    "checkpoint of a SmallCNN or an InceptionV3",
-    _NETWORK: "an ordinary network, and counterfactuals need an invertible one: give the "
-    "checkpoint of an IBINN",
+_LATER_SETTINGS = {"dct": True}
+"""What checkpoints do not say that are older than the setting."""
+
+_HOLDS = {
+    _CLASSIFIER: "a generative classifier",
+    _NETWORK: "an ordinary network",
+    _AUTOENCODERS: "autoencoders",
+}
+_NEEDED = {
+    (_CLASSIFIER,): "and counterfactuals need an invertible one: give the checkpoint of an IBINN",
+    (_NETWORK,): "where an ordinary network is asked for: give the checkpoint of a SmallCNN or an "
+    "InceptionV3",
+    (_AUTOENCODERS,): "where autoencoders are asked for: give the checkpoint of ClassAutoencoders",
+    (_CLASSIFIER, _NETWORK): "where a classifier is asked for: give the checkpoint of an IBINN, a "
+    "SmallCNN or an InceptionV3",
 }
 
 
@@ -74,9 +84,10 @@ def checkpoint_config(path: str | PathLike[str], entry: str = _CLASSIFIER) -> di
 
     Args:
         path: the checkpoint.
-        entry: the kind of model that it must hold, "classifier" or "network".
+        entry: the kind of model that it must hold, "classifier", "network" or "autoencoders".
     """
-    return dict(_read_checkpoint(path, (entry,))[entry])
+    config = dict(_read_checkpoint(path, (entry,))[entry])
+    return _LATER_SETTINGS | config if entry == _CLASSIFIER else config
 
 
 def read_weights(
@@ -88,7 +99,7 @@ def read_weights(
         FileNotFoundError: if there is no such file; says the remedy.
         ValueError: if it is not of this kind.
     """
-    path = Path(path).expanduser()
+    path = experiments.resolve(path)
     if not path.is_file():
         raise FileNotFoundError(f"No checkpoint at {path.absolute()}: {remedy}.")
     try:
@@ -115,7 +126,7 @@ def _read_checkpoint(path: str | PathLike[str], allowed: Sequence[str]) -> dict[
     checkpoint = read_weights(path, kind=kind, remedy=remedy, entries=())
     held = _held(checkpoint)
     if held is not None and held not in allowed:
-        raise ValueError(f"{path} holds {_REFUSED[held]}.")
+        raise ValueError(f"{path} holds {_HOLDS[held]}, {_NEEDED[tuple(allowed)]}.")
     if held is None and len(allowed) > 1:
         names = " nor ".join(f"'{entry}'" for entry in allowed)
         raise ValueError(f"{path} is not {kind}: it has neither an entry {names}.")
@@ -126,7 +137,7 @@ def _read_checkpoint(path: str | PathLike[str], allowed: Sequence[str]) -> dict[
 def _held(checkpoint: Any) -> str | None:
     """The kind of model in a checkpoint."""
     entries = checkpoint if isinstance(checkpoint, dict) else {}
-    return next((entry for entry in (_CLASSIFIER, _NETWORK) if entry in entries), None)
+    return next((entry for entry in _HOLDS if entry in entries), None)
 
 
 def _model(path: str | PathLike[str], checkpoint: dict[str, Any]) -> GenerativeClassifier | Network:

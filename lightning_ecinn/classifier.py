@@ -16,6 +16,8 @@ from lightning_ecinn.preprocessing import Preprocessing
 
 __all__ = ["GenerativeClassifier", "checked_names"]
 
+_NUM_QUANTILES = 1001
+
 
 class GenerativeClassifier(nn.Module):
     """Invertible network with one Gaussian per class (IB-INN; Section 3.2 of the ECINN paper).
@@ -27,7 +29,10 @@ class GenerativeClassifier(nn.Module):
         class_means: (K, D), mean latent of the training images classified as each class;
             built after training (Section 3.3).
         class_counts: (K,), how many images each mean is over; 0 where there is no mean.
-        config: the constructor's arguments, plain values: enough to build the module again.
+        log_prob_quantiles: (1001,), quantiles 0, 0.001, ..., 1 of the training images' log p(x')
+            in nats, without noise; built with the means, all 0 before.
+        config: the constructor's arguments that make the network, plain values: enough to build
+            the module again.
 
     Args:
         image_shape: (C, H, W), square.
@@ -43,12 +48,15 @@ class GenerativeClassifier(nn.Module):
         init_scale: scale of every coupling block before training.
         haar: begin with a Haar transform; by default only for pictures of one channel.
         haar_gain: factor of its detail coefficients, 1 in the paper.
+        dct: end with DCT pooling, as in the paper; else feature maps are only flattened.
+        zero_init: begin with couplings that change nothing; else with random ones.
         mean: m of the preprocessing, per channel; by default 0.5, or IB-INN's for colour.
         std: s of the preprocessing, per channel.
     """
 
     class_means: Tensor
     class_counts: Tensor
+    log_prob_quantiles: Tensor
 
     def __init__(
         self,
@@ -66,6 +74,8 @@ class GenerativeClassifier(nn.Module):
         init_scale: float = 0.8,
         haar: bool | None = None,
         haar_gain: float = 1.0,
+        dct: bool = True,
+        zero_init: bool = False,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
     ):
@@ -81,6 +91,7 @@ class GenerativeClassifier(nn.Module):
             "init_scale": init_scale,
             "haar": haar,
             "haar_gain": haar_gain,
+            "dct": dct,
         }
         self.image_shape = tuple(int(side) for side in image_shape)
         self.class_names = checked_names(class_names, num_classes)
@@ -93,10 +104,11 @@ class GenerativeClassifier(nn.Module):
             "std": None if std is None else list(std),
         }
         self.preprocessing = Preprocessing(self.image_shape[0], mean, std)
-        self.flow = ib_inn(self.image_shape, **network)
+        self.flow = ib_inn(self.image_shape, **network, zero_init=zero_init)
         self.mixture = GaussianMixture(num_classes, self.num_dims)
         self.register_buffer("class_means", torch.zeros(num_classes, self.num_dims))
         self.register_buffer("class_counts", torch.zeros(num_classes, dtype=torch.long))
+        self.register_buffer("log_prob_quantiles", torch.zeros(_NUM_QUANTILES))
 
     @property
     def num_dims(self) -> int:
@@ -107,6 +119,11 @@ class GenerativeClassifier(nn.Module):
     def num_classes(self) -> int:
         """K."""
         return self.mixture.num_classes
+
+    @property
+    def has_log_prob_quantiles(self) -> bool:
+        """Whether the quantiles of the training images' log p have been built."""
+        return bool(self.log_prob_quantiles.any())
 
     def folded(self) -> GenerativeClassifier:
         """The same classifier for inference: batch norm and much else folded, faster.
@@ -152,6 +169,14 @@ class GenerativeClassifier(nn.Module):
         """Pictures (B, C, H, W) drawn from p(x|y): z = mu_y + temperature n, n ~ N(0, 1)."""
         means = self.mixture.component_means[labels]
         return self.decode(means + temperature * torch.randn_like(means))
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        """Earlier versions' checkpoints have no quantiles."""
+        none = torch.zeros_like(self.log_prob_quantiles)
+        state_dict.setdefault(prefix + "log_prob_quantiles", none)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
 def checked_names(names: Sequence[str] | None, num_classes: int) -> tuple[str, ...]:

@@ -4,30 +4,45 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from os import PathLike
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from lightning_ecinn.certificates import (
+    HALF_GREY_LEVEL,
+    Certificate,
+    in_rows,
+    log_prob_quantile,
+    what_fails,
+)
 from lightning_ecinn.checkpoints import load_classifier
 from lightning_ecinn.classifier import GenerativeClassifier
 from lightning_ecinn.counterfactuals import (
     PAPER_STEP,
     Counterfactual,
+    Step,
     alpha_convincing,
+    alpha_star,
     alpha_tipping,
+    check_path,
     class_direction,
     explainable_pairs,
     leads_to_target,
+    smallest_passing_step,
+    truncated_direction,
 )
-from lightning_ecinn.preprocessing import check_images
+from lightning_ecinn.preprocessing import check_images, round_to_8_bits
 
 __all__ = ["Explainer"]
 
-Step = Literal["tipping", "convincing"]
+_BEFORE_EVERY_CLASS = ("star", "certified")
 
-_HALF_GREY_LEVEL = 0.5 / 255
+_MARGIN = 1e-3
+"""Share of 1 - confidence asked for on top: rounding errors differ from batch to batch."""
 
 
 class Explainer:
@@ -37,6 +52,9 @@ class Explainer:
         classifier: the trained classifier, with its class means; set to evaluation mode.
         step: (offset, slope) of the convincing step alpha_1 = offset + slope alpha_0; the paper's
             (4/5, 1/2) by default.
+        truncation: psi from 0 to 1, how much of the image's distance from its class mean is kept
+            at alpha = 1: its direction is Delta_pq - (1 - psi) (z - mu-bar_p); 1 is the paper's.
+        confidence: the posterior of the target that the certified step reaches.
         chunk_size: pictures that go through the network at once; bounds the memory.
 
     Example:
@@ -50,12 +68,17 @@ class Explainer:
         classifier: GenerativeClassifier,
         *,
         step: tuple[float, float] = PAPER_STEP,
+        truncation: float = 1.0,
+        confidence: float = 0.9,
         chunk_size: int = 256,
     ):
         if chunk_size < 1:
             raise ValueError(f"chunk_size must be at least 1, got {chunk_size}.")
+        check_path(truncation, confidence)
         self.classifier = classifier.eval()
         self.step = step
+        self.truncation = truncation
+        self.confidence = confidence
         self.chunk_size = chunk_size
         self._precision_checked = False
         self._weights: list[Tensor] = []
@@ -159,16 +182,22 @@ class Explainer:
     ) -> Counterfactual:
         """Counterfactual images: one forward pass, one inverse pass (Eq. 3).
 
+        Only the certified step takes more, at most 16 of each: ``forward_evaluations`` and
+        ``inverse_evaluations`` say how many.
+
         Args:
             images: (B, C, H, W), uint8 or float in [0, 1].
             target: the class asked for: one for all, one per image (B,), or several per image
                 (B, T), for which the images are encoded only once.
             alpha: "tipping" for alpha_0, where source and target are equally likely;
-                "convincing" for alpha_1; or a step length of one's own, a number or a tensor
-                shaped like target.
-            undefined: what to do about a pair of classes between which there is no step, because
-                one has no mean or their difference does not lead towards the target: an error,
-                or keep the image as it is, with ``defined`` False.
+                "convincing" for alpha_1; "star" for alpha_star, the smallest step that puts the
+                target before every class; "certified" for the smallest step from alpha_star up
+                whose picture in 8 bits is classified as the target with at least `confidence`
+                (up to the tolerance of a bisection, and if the posterior rises along the path);
+                or a step length of one's own, a number or a tensor shaped like target.
+            undefined: what to do where there is no step: an error, or keep the image as it is,
+                with ``defined`` False. Either a class has no mean, or the difference of the means
+                does not lead towards the target, or there is no alpha_star.
 
         Returns:
             The counterfactuals; an image that already is the target comes back as itself with
@@ -215,13 +244,10 @@ class Explainer:
         results = self._explain(images, many, alphas, undefined)
         if target.ndim == 2:
             return results
-        return [
-            Counterfactual(**{name: value.squeeze(1) for name, value in vars(result).items()})
-            for result in results
-        ]
+        return [_of_one_target(result) for result in results]
 
     def explainable_pairs(self) -> Tensor:
-        """Which (source, target) pairs have a counterfactual, bool (K, K)."""
+        """Which (source, target) pairs have a counterfactual, bool (K, K), without truncation."""
         model = self.classifier
         return explainable_pairs(
             model.mixture.component_means, model.class_means, model.class_counts
@@ -239,25 +265,167 @@ class Explainer:
         z = self._latents(network, images)
         self._check_precision(network, inputs, z)
         source = mixture.log_posterior(z).argmax(1, keepdim=True).expand_as(target)
-        same = source == target
-        direction = class_direction(self.classifier.class_means, source, target)
+        z = z.unsqueeze(1)
+        direction = self._direction(z, source, target)
+        steps, defined = self._steps(alphas, z, source, target, direction, undefined)
+        latents = torch.addcmul(z, steps.unsqueeze(-1), direction)
+        inputs = inputs.unsqueeze(1).expand(-1, target.shape[1], -1, -1, -1)
+        moved = steps != 0
+        moved[[_is_one_of(alpha, "certified") for alpha in alphas]] = False
+        pictures = self._decoded(network, latents, inputs, moved)
+        forward, inverse = torch.ones_like(steps, dtype=torch.long), moved.long()
+        for k, alpha in enumerate(alphas):
+            if not _is_one_of(alpha, "certified"):
+                continue
+            asked = defined[k] & (source != target)
+            if asked.any():
+                z_asked, towards = z.expand_as(direction)[asked], direction[asked]
+                found = self._search(network, z_asked, towards, target[asked], steps[k, asked])
+                steps[k, asked], pictures[k, asked], inverse[k, asked] = found
+                forward[k] += inverse[k]
+                latents[k] = torch.addcmul(z, steps[k].unsqueeze(-1), direction)
+        posteriors = mixture.log_posterior(latents.flatten(0, 2)).exp().unflatten(0, steps.shape)
+        return [
+            Counterfactual(
+                input=inputs,
+                image=pictures[k],
+                source=source,
+                target=target,
+                alpha=steps[k],
+                posterior=posteriors[k],
+                latent=latents[k],
+                defined=defined[k],
+                forward_evaluations=forward[k],
+                inverse_evaluations=inverse[k],
+                _certify=partial(
+                    self._certify,
+                    self._folded_state,
+                    _is_one_of(alpha, *_BEFORE_EVERY_CLASS),
+                    self.confidence if _is_one_of(alpha, "certified") else None,
+                ),
+            )
+            for k, alpha in enumerate(alphas)
+        ]
+
+    def _direction(self, z: Tensor, source: Tensor, target: Tensor) -> Tensor:
+        """The direction (B, T, D) of latents (B, 1, D)."""
+        means = self.classifier.class_means
+        direction = class_direction(means, source, target)
+        return truncated_direction(direction, z, means[source], self.truncation)
+
+    def _steps(
+        self,
+        alphas: Sequence[Step | float | Tensor],
+        z: Tensor,
+        source: Tensor,
+        target: Tensor,
+        direction: Tensor,
+        undefined: str,
+    ) -> tuple[Tensor, Tensor]:
+        """Step lengths and whether there are such steps, both (S, B, T).
+
+        A certified step begins at alpha_star.
+        """
+        mu, same = self.classifier.mixture.component_means, source == target
         defined = same | self._leads_there(source, target, direction)
         if undefined == "raise" and not defined.all():
             self._refuse(source[~defined], target[~defined])
-        mu = mixture.component_means
-        alpha_0 = alpha_tipping(z.unsqueeze(1), direction, mu[source], mu[target])
-        steps = torch.stack([self._step(alpha, alpha_0) for alpha in alphas])
-        steps = steps.masked_fill(same | ~defined, 0)
-        latents = torch.addcmul(z.unsqueeze(1), steps.unsqueeze(-1), direction)
-        inputs = inputs.unsqueeze(1).expand(-1, target.shape[1], -1, -1, -1)
-        pictures = self._decoded(network, latents, inputs, moved=steps != 0)
-        posteriors = mixture.log_posterior(latents.flatten(0, 2)).exp().unflatten(0, steps.shape)
-        return [
-            Counterfactual(inputs, image, source, target, step, posterior, latent, defined)
-            for image, step, posterior, latent in zip(
-                pictures, steps, posteriors, latents, strict=True
+        alpha_0 = alpha_tipping(z, direction, mu[source], mu[target])
+        steps, exist = [], []
+        for alpha in alphas:
+            if _is_one_of(alpha, *_BEFORE_EVERY_CLASS):
+                step, exists = alpha_star(z, direction, mu, target)
+                exists = same | (defined & exists)
+                if undefined == "raise" and not exists.all():
+                    self._refuse_star(source, target, exists)
+            else:
+                step, exists = self._step(alpha, alpha_0), defined
+            steps.append(step.masked_fill(same | ~exists, 0))
+            exist.append(exists)
+        return torch.stack(steps), torch.stack(exist)
+
+    def _search(
+        self,
+        network: GenerativeClassifier,
+        z: Tensor,
+        direction: Tensor,
+        target: Tensor,
+        start: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Certified steps (N,) from `start` (N,) up, their pictures, and how many were tried."""
+        confidence = self.confidence + _MARGIN * (1 - self.confidence)
+
+        def attempt(alpha: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+            latents = torch.addcmul(z[index], alpha.unsqueeze(1), direction[index])
+            pictures = self._decode(network, latents)
+            seen = self._latents(network, round_to_8_bits(pictures))
+            posterior, q = network.mixture.log_posterior(seen).exp(), target[index].unsqueeze(1)
+            confident = posterior.gather(1, q).squeeze(1) >= confidence
+            return pictures, confident & (posterior.argmax(1) == target[index])
+
+        return smallest_passing_step(attempt, start)
+
+    @torch.no_grad()
+    def _certify(
+        self,
+        state: tuple[Any, ...],
+        before_every_class: bool,
+        confidence: float | None,
+        cf: Counterfactual,
+    ) -> Certificate:
+        """The certificate of counterfactuals that were made when the weights were at `state`."""
+        if self._state() != state:
+            raise ValueError(
+                "The classifier has changed since this counterfactual was made, so its "
+                "certificate can't be computed any more: explain again."
             )
-        ]
+        mixture, shape = self.classifier.mixture, cf.target.shape
+        inputs = cf.input[:, 0] if cf.target.ndim == 2 else cf.input  # once for all targets
+        z, log_det = self.encode(inputs)
+        inverse = self._decode(self._network(), z, clamp=False)
+        per_image = ((inverse - inputs).abs().flatten(1).amax(1), mixture.log_prob(z) + log_det)
+        error, before = (v.view(-1, *[1] * (len(shape) - 1)).expand(shape) for v in per_image)
+        z, log_det = self.encode(cf.image_8bit.flatten(0, len(shape) - 1))
+        after = (mixture.log_prob(z) + log_det).view(shape)
+        log_posterior = mixture.log_posterior(z)
+        p, q = cf.source.reshape(-1, 1), cf.target.reshape(-1, 1)
+        gap = log_posterior.gather(1, p) - log_posterior.gather(1, q)
+        predicted = log_posterior.argmax(1).view(shape)
+        precision = str(self.dtype).removeprefix("torch.")
+        reasons = what_fails(
+            source=p.flatten(),
+            target=q.flatten(),
+            defined=cf.defined.flatten(),
+            predicted=predicted.flatten(),
+            posterior=log_posterior.exp(),
+            error=error.flatten(),
+            class_names=self.class_names,
+            precision=precision,
+            before_every_class=before_every_class,
+            confidence=confidence,
+        )
+        return Certificate(
+            predicted=predicted,
+            posterior=log_posterior.exp().view(*shape, -1),
+            tipping_gap=gap.abs().view(shape),
+            third_class=(predicted != cf.source) & (predicted != cf.target),
+            log_prob_before=before,
+            log_prob_after=after,
+            quantile_before=self._quantile(before),
+            quantile_after=self._quantile(after),
+            reconstruction_error=error,
+            precision=precision,
+            forward_evaluations=cf.forward_evaluations,
+            inverse_evaluations=cf.inverse_evaluations,
+            holds=torch.tensor([not reason for reason in reasons], device=z.device).view(shape),
+            reason=in_rows(reasons, shape),
+        )
+
+    def _quantile(self, log_prob: Tensor) -> Tensor | None:
+        """Rank among the training images, where the checkpoint has their likelihoods."""
+        if not self.classifier.has_log_prob_quantiles:
+            return None
+        return log_prob_quantile(log_prob, self.classifier.log_prob_quantiles)
 
     def _decoded(
         self, network: GenerativeClassifier, latents: Tensor, inputs: Tensor, moved: Tensor
@@ -275,7 +443,8 @@ class Explainer:
         if isinstance(alpha, str):
             if alpha not in ("tipping", "convincing"):
                 raise ValueError(
-                    f'alpha must be "tipping", "convincing" or a number, got "{alpha}".'
+                    'alpha must be "tipping", "convincing", "star", "certified" or a number, got '
+                    f'"{alpha}".'
                 )
             return alpha_0 if alpha == "tipping" else alpha_convincing(alpha_0, self.step)
         step = torch.as_tensor(alpha, dtype=self.dtype, device=self.device)
@@ -317,6 +486,16 @@ class Explainer:
             "towards the target. The classifier is hardly trained: train longer."
         )
 
+    def _refuse_star(self, source: Tensor, target: Tensor, exists: Tensor) -> None:
+        """Say for which images (B, T) no step puts the target before every class."""
+        image, t = (~exists).nonzero()[0].tolist()
+        p, q = (self.class_names[k[image, t]] for k in (source, target))
+        raise ValueError(
+            f"No step along the direction from class {p} to {q} puts {q} before every class for "
+            f"image {image} ({int((~exists).sum())} of {exists.numel()} counterfactuals): take "
+            'another step, or keep these inputs with undefined="keep".'
+        )
+
     def _check_precision(self, network: GenerativeClassifier, inputs: Tensor, z: Tensor) -> None:
         """Once per explainer: can this precision invert this flow?"""
         if self._precision_checked:
@@ -326,7 +505,7 @@ class Explainer:
         # Without clamping, which would hide errors at black and white pixels.
         inverse = self._decode(network, z[:few], clamp=False)
         error = (inverse - inputs[:few]).abs().max().item()
-        if not error <= _HALF_GREY_LEVEL:
+        if not error <= HALF_GREY_LEVEL:
             remedy = "train longer"
             if self.dtype != torch.float64:
                 remedy = f"use dtype=torch.float64 or {remedy}"
@@ -341,8 +520,7 @@ class Explainer:
     def _network(self) -> GenerativeClassifier:
         """The classifier with its flow folded: anew where the weights have changed since."""
         if self._folded is None or self._state() != self._folded_state:
-            flow = self.classifier.flow
-            weights = [*flow.parameters(), *flow.buffers()]
+            weights = [*self.classifier.parameters(), *self.classifier.buffers()]
             self._weights = [w for w in weights if not w.is_inference()]  # those cannot change
             self._folded, self._folded_state = self.classifier.folded(), self._state()
         return self._folded
@@ -382,3 +560,15 @@ class Explainer:
 
     def _chunks(self, tensor: Tensor) -> Iterator[Tensor]:
         return iter(tensor.split(self.chunk_size))
+
+
+def _is_one_of(alpha: Step | float | Tensor, *names: str) -> bool:
+    return isinstance(alpha, str) and alpha in names
+
+
+def _of_one_target(cf: Counterfactual) -> Counterfactual:
+    """Counterfactuals (B, 1, ...) as (B, ...)."""
+    tensors: dict[str, Any] = {
+        name: value.squeeze(1) for name, value in vars(cf).items() if isinstance(value, Tensor)
+    }
+    return replace(cf, **tensors)

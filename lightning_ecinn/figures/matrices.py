@@ -1,20 +1,24 @@
-"""Matrices of correlations between models, one per method."""
+"""Matrices of numbers, such as correlations between models."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from lightning_ecinn.figures.text import CAPTION, LABEL, TITLE, line_height, text_width, wrapped
 
-__all__ = ["correlation_matrices"]
+__all__ = ["correlation_matrices", "show_numbers", "two_decimals"]
 
 _CELL = 0.42
 """Side of a cell, in inches like everything here."""
 _NAME_WIDTH = 1.2
+_LUMINANCE = (0.299, 0.587, 0.114)
+"""Of red, green and blue."""
 
 Matrix = Sequence[Sequence[float | None]]
 
@@ -57,17 +61,48 @@ def correlation_matrices(
     return figure
 
 
-def _show_matrix(axes: Axes, matrix: Matrix, labels: Sequence[str]) -> None:
-    values = [[0.0 if value is None else value for value in row] for row in matrix]
-    axes.imshow(values, cmap="RdBu_r", vmin=-1, vmax=1)
-    for i, row in enumerate(matrix):
-        for j, value in enumerate(row):
-            text = "–" if value is None else f"{round(value, 2) + 0.0:.2f}"  # no "-0.00"
-            colour = "white" if value is not None and abs(value) > 0.6 else "black"
-            axes.text(j, i, text, ha="center", va="center", fontsize=CAPTION, color=colour)
+def show_numbers(
+    axes: Axes,
+    values: ArrayLike,
+    text: Callable[[float], str],
+    colours: str,
+    limits: tuple[float, float],
+) -> None:
+    """A matrix in colours with the numbers in its cells; grey and "–" where it is NaN.
+
+    The names of the columns belong above it.
+
+    Args:
+        axes: where to draw.
+        values: (K, K).
+        text: what to write for a number.
+        colours: name of a colour map of matplotlib.
+        limits: the numbers of its first and its last colour.
+    """
+    numbers = np.asarray(values, dtype=float)
+    image = axes.imshow(np.ma.masked_invalid(numbers), colours, vmin=limits[0], vmax=limits[1])
+    axes.set_facecolor("0.9")
+    for (i, j), number in np.ndenumerate(numbers):
+        missing = np.isnan(number)
+        dark = not missing and np.dot(image.to_rgba(number)[:3], _LUMINANCE) < 0.5
+        axes.text(
+            j, i, "–" if missing else text(number), ha="center", va="center", fontsize=CAPTION,
+            color="white" if dark else "black",
+        )  # fmt: skip
     axes.xaxis.tick_top()
-    axes.set_xticks(range(len(labels)), [str(j + 1) for j in range(len(labels))], fontsize=CAPTION)
-    axes.set_yticks(range(len(labels)), labels, fontsize=LABEL)
+    axes.xaxis.set_label_position("top")
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def two_decimals(number: float) -> str:
+    """The number with two decimals, never "-0.00"."""
+    return f"{round(number, 2) + 0.0:.2f}"
+
+
+def _show_matrix(axes: Axes, matrix: Matrix, labels: Sequence[str]) -> None:
+    values = [[np.nan if value is None else value for value in row] for row in matrix]
+    show_numbers(axes, values, two_decimals, "RdBu_r", (-1, 1))
+    axes.set_xticks(range(len(labels)), [str(j + 1) for j in range(len(labels))], fontsize=CAPTION)
+    axes.set_yticks(range(len(labels)), labels, fontsize=LABEL)

@@ -8,11 +8,16 @@ from functools import partial
 import FrEIA.modules as Fm
 import torch
 from FrEIA.framework import SequenceINN
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_ecinn.flows.blocks import CouplingBlock, DownsamplingCoupling
 from lightning_ecinn.flows.subnets import conv_subnet, linear_subnet, strided_subnet
-from lightning_ecinn.flows.transforms import DCTPooling, FixedPermutation, HaarDownsampling
+from lightning_ecinn.flows.transforms import (
+    DCTPooling,
+    FixedPermutation,
+    Flattening,
+    HaarDownsampling,
+)
 
 __all__ = ["ib_inn"]
 
@@ -32,6 +37,8 @@ def ib_inn(
     init_scale: float = 0.8,
     haar: bool | None = None,
     haar_gain: float = 1.0,
+    dct: bool = True,
+    zero_init: bool = False,
 ) -> SequenceINN:
     """Build the invertible network of IB-INN (Ardizzone et al. 2020).
 
@@ -50,6 +57,10 @@ def ib_inn(
         init_scale: scale of every coupling block before training.
         haar: begin with a Haar transform; by default only for pictures of one channel.
         haar_gain: factor of its detail coefficients.
+        dct: end with IB-INN's DCT pooling; without it feature maps are only flattened, so that
+            each latent stays at its place in the picture.
+        zero_init: begin with couplings that change nothing, the last layer of every subnet zero
+            (Glow, Kingma and Dhariwal 2018); else with IB-INN's random ones.
 
     Returns:
         A flow: ``flow(v)`` gives latents (B, D) and log_det (B,); ``flow(z, rev=True)`` inverts.
@@ -70,7 +81,7 @@ def ib_inn(
             first = on_picture and stage == 0 and k == 0
             subnet = partial(conv_subnet, width=width, dropout=dropout, leading_relu=not first)
             flow.append(CouplingBlock, subnet=subnet, clamp=clamp, init_scale=init_scale)
-    flow.append(DCTPooling)
+    flow.append(DCTPooling if dct else Flattening)
     for k in range(fc_blocks):
         flow.append(FixedPermutation, seed=k)
         fc_subnet = partial(linear_subnet, width=fc_width, dropout=fc_dropout)
@@ -80,7 +91,17 @@ def ib_inn(
             clamp=_FC_CLAMP,
             clamp_activation=_soft_clamp,
         )
+    if zero_init:
+        _silence_subnets(flow)
     return flow
+
+
+def _silence_subnets(flow: SequenceINN) -> None:
+    for subnet in flow.modules():
+        if isinstance(subnet, nn.Sequential):
+            last = [layer for layer in subnet if isinstance(layer, nn.Conv2d | nn.Linear)][-1]
+            for parameter in last.parameters():
+                nn.init.zeros_(parameter)
 
 
 def _soft_clamp(a: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lightning_ecinn.flows.fixed_matrix import FixedMatrix, without_autocast
 
-__all__ = ["DCTPooling", "FixedPermutation", "HaarDownsampling"]
+__all__ = ["DCTPooling", "FixedPermutation", "Flattening", "HaarDownsampling"]
 
 Dims = Sequence[tuple[int, ...]]
 Output = tuple[tuple[Tensor], float]
@@ -108,6 +108,21 @@ class DCTPooling(Fm.InvertibleModule):
 
     def output_dims(self, input_dims: Dims) -> list[tuple[int]]:
         """One vector of C N N entries."""
+        return [(math.prod(input_dims[0]),)]
+
+
+class Flattening(Fm.InvertibleModule):
+    """Feature maps as vectors: (C, H, W) to (C H W,), in any memory format."""
+
+    def forward(
+        self, x: Iterable[Tensor], c: object = None, rev: bool = False, jac: bool = True
+    ) -> Output:
+        """Map (B, C, H, W) to (B, C H W), or back."""
+        (x,) = x
+        return (x.reshape(-1, *self.dims_in[0]) if rev else x.flatten(1),), 0.0
+
+    def output_dims(self, input_dims: Dims) -> list[tuple[int]]:
+        """One vector of C H W entries."""
         return [(math.prod(input_dims[0]),)]
 
 

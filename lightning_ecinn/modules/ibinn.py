@@ -14,7 +14,7 @@ from torch import Tensor
 import experiments
 from lightning_ecinn.checkpoints import load_classifier
 from lightning_ecinn.classifier import GenerativeClassifier
-from lightning_ecinn.counterfactuals import PAPER_STEP, Counterfactual
+from lightning_ecinn.counterfactuals import PAPER_STEP, Counterfactual, Step, check_path
 from lightning_ecinn.explainer import Explainer
 from lightning_ecinn.flows import CouplingBlock, DownsamplingCoupling
 from lightning_ecinn.flows.reversible import reversible
@@ -57,6 +57,10 @@ class IBINN(pl.LightningModule):
         haar: begin with a Haar transform; by default only for pictures of one channel.
         haar_gain: factor of its detail coefficients, 1 in the paper; a larger one lets smooth
             pictures be learned faster.
+        dct: end with DCT pooling, as in the paper; without it each latent stays at its place in
+            the picture, so that `class_means.significance` can tell which matter.
+        zero_init: begin with couplings that change nothing (Glow's), not with random ones: less
+            of the picture depends on what it should not.
         mean: m of the preprocessing, per channel; by default 0.5, or IB-INN's for colour.
         std: s of the preprocessing, per channel; by default 0.5, or IB-INN's for colour.
         init_from: start from the weights of this checkpoint of the same network: a file, or the
@@ -78,8 +82,13 @@ class IBINN(pl.LightningModule):
         gamma: factor, for "multistep".
         warmup: share of the training spent warming up, for "onecycle".
         step: (offset, slope) of the convincing step alpha_1 = offset + slope alpha_0.
+        truncation: psi from 0 to 1: how much of an image's distance from its class mean
+            counterfactuals keep; 1 is the paper's, all of it.
+        confidence: the posterior of the target that the certified step reaches.
         predict_target: the class that `predict` asks for; "all" for each class in turn.
-        predict_alpha: the step that `predict` takes: "tipping", "convincing" or a number.
+        predict_alpha: the step that `predict` takes: "tipping", "convincing", "star" (the smallest
+            that puts the target before every class), "certified" (the smallest whose picture
+            reaches the confidence) or a number.
         channels_last: keep feature maps channel by channel last, which is faster on CPUs.
         compile: compile the blocks with `torch.compile` for training: minutes at the beginning,
             then faster steps on GPUs, not on CPUs. Checkpoints stay the same.
@@ -102,6 +111,8 @@ class IBINN(pl.LightningModule):
         init_scale: float = 0.8,
         haar: bool | None = None,
         haar_gain: float = 1.0,
+        dct: bool = True,
+        zero_init: bool = False,
         mean: list[float] | None = None,
         std: list[float] | None = None,
         init_from: str | None = None,
@@ -121,8 +132,10 @@ class IBINN(pl.LightningModule):
         gamma: float = 0.1,
         warmup: float = 0.2,
         step: tuple[float, float] = PAPER_STEP,
+        truncation: float = 1.0,
+        confidence: float = 0.9,
         predict_target: Literal["all"] | int = "all",
-        predict_alpha: Literal["tipping", "convincing"] | float = "convincing",
+        predict_alpha: Step | float = "convincing",
         channels_last: bool = True,
         compile: bool = False,
         reversible: bool = False,
@@ -145,6 +158,8 @@ class IBINN(pl.LightningModule):
             init_scale=init_scale,
             haar=haar,
             haar_gain=haar_gain,
+            dct=dct,
+            zero_init=zero_init,
             mean=mean,
             std=std,
         )
@@ -165,7 +180,13 @@ class IBINN(pl.LightningModule):
     @property
     def explainer(self) -> Explainer:
         """Explains with the present weights; puts the classifier in evaluation mode."""
-        return Explainer(self.classifier, step=tuple(self._settings.step))
+        settings = self._settings
+        return Explainer(
+            self.classifier,
+            step=tuple(settings.step),
+            truncation=settings.truncation,
+            confidence=settings.confidence,
+        )
 
     def setup(self, stage: str) -> None:
         """Refuse precisions in which no flow can be inverted; compile, where that is asked for."""
@@ -384,7 +405,8 @@ class IBINN(pl.LightningModule):
 
 
 def _check_settings(h: Any) -> None:
-    """Refuse what can't be trained with before anything is built."""
+    """Refuse what can't be trained or explained with before anything is built."""
+    check_path(h.truncation, h.confidence)
     at_least_zero = ("beta", "noise", "weight_decay", "means_lr_factor", "momentum")
     wrong = [key for key in at_least_zero if not h[key] >= 0]
     wrong += [] if h.lr > 0 else ["lr"]

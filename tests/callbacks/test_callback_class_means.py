@@ -9,6 +9,7 @@ from pathlib import Path
 import lightning_ecinn.torchvision_guard  # noqa: F401  (first: this file is also a script)
 # isort: on
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -19,6 +20,7 @@ from torch.utils.data import DataLoader
 from callbacks import BuildClassMeans
 from datamodules import InMemoryDataModule
 from lightning_ecinn import Explainer
+from lightning_ecinn.certificates import log_prob_quantile
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,6 +64,25 @@ def test_the_means_are_those_by_hand(tmp_path, as_float):
     assert torch.allclose(module.classifier.class_means.double(), means, atol=1e-5)
 
 
+def test_the_quantiles_are_those_of_the_training_images(tmp_path):
+    module, data = network().double(), PlainBars()
+    fitting = trainer(tmp_path, BuildClassMeans(), max_epochs=2, precision="64-true")
+    fitting.fit(module, datamodule=data)
+    classifier = module.classifier
+    assert classifier.has_log_prob_quantiles
+    with torch.no_grad():
+        log_prob = classifier.log_prob(data.train.tensors[0]).numpy()
+    expected = torch.from_numpy(np.quantile(log_prob, np.linspace(0, 1, 1001)))
+    assert torch.allclose(classifier.log_prob_quantiles, expected, rtol=1e-9)
+    explainer = Explainer(classifier)
+    ranks = log_prob_quantile(
+        explainer.log_prob(data.train.tensors[0]), classifier.log_prob_quantiles
+    )
+    # 37 images have the ranks 0, 1/36, ..., 1, up to the spacing of the grid
+    even = torch.linspace(0, 1, 37, dtype=torch.float64)
+    assert (ranks.sort().values - even).abs().max() < 1.01e-3
+
+
 def test_float_and_uint8_images_give_the_same_means(tmp_path):
     means = []
     for as_float in (False, True):
@@ -84,6 +105,7 @@ def test_any_number_of_processes_gives_the_same_means(tmp_path, source):
     one, two, five = (torch.load(tmp_path / f"{n}.pt", weights_only=True) for n in (1, 2, 5))
     assert one["class_counts"].sum() == 37
     assert len(one["class_counts"].nonzero()) > 1
+    assert one["log_prob_quantiles"].unique().numel() > 37  # compared below, like all the rest
     for other in (two, five):
         assert torch.equal(one["class_counts"], other["class_counts"])
         apart = (one["class_means"] - other["class_means"]).abs()
@@ -121,6 +143,9 @@ def test_last_and_best_explain_without_the_training_set(tmp_path):
         means, counts = by_hand(explainer, data.train.tensors[0])
         assert torch.equal(explainer.classifier.class_counts, counts)
         assert torch.allclose(explainer.classifier.class_means.double(), means, atol=1e-5)
+        log_prob = explainer.log_prob(data.train.tensors[0])
+        quantiles = explainer.classifier.log_prob_quantiles
+        assert torch.allclose(quantiles[[0, -1]], torch.stack(log_prob.aminmax()), rtol=1e-4)
     best = torch.load(tmp_path / "best.ckpt", weights_only=True)["state_dict"]
     assert all(torch.equal(best[key], value) for key, value in module.state_dict().items())
 

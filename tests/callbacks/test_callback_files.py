@@ -15,6 +15,7 @@ from callbacks import (
     RunCheckpoint,
     StopOnNonFiniteLoss,
 )
+from lightning_ecinn import Explainer
 
 
 def test_metrics_json(tmp_path):
@@ -63,6 +64,50 @@ def test_the_writer_keeps_order_and_overwrites_nothing(trained, tmp_path):
             own = arrays["pictures"][np.arange(30), arrays["sources"]]
             assert np.array_equal(own, arrays["inputs"])
             assert list(arrays["class_names"]) == ["top", "middle", "below"]
+
+
+@pytest.mark.parametrize("alpha", ["convincing", "certified"])
+def test_the_writer_adds_the_certificates(trained, tmp_path, alpha):
+    module = network(predict_alpha=alpha, confidence=0.8, truncation=0.9)
+    module.classifier = trained.classifier
+    predicting = trainer(tmp_path, CounterfactualWriter())
+    predicting.predict(module, datamodule=PlainBars(), return_predictions=False)
+    with np.load(tmp_path / "counterfactuals.npz") as file:
+        arrays = dict(file)
+    explainer = Explainer(trained.classifier, truncation=0.9, confidence=0.8)
+    assert arrays["holds"].mean() > 0.5
+    assert np.array_equal(arrays["holds"], arrays["reasons"] == "")
+    for k in range(30):
+        posterior = explainer.posterior(torch.from_numpy(arrays["pictures"][k]))
+        chosen = posterior[np.arange(3), arrays["targets"][k]]
+        assert np.allclose(arrays["picture_posteriors"][k], chosen, atol=1e-4)
+        assert np.array_equal(arrays["predicted"][k], posterior.argmax(1))
+        log_prob = explainer.log_prob(torch.from_numpy(arrays["pictures"][k]))
+        assert np.allclose(arrays["log_probs_after"][k], log_prob, rtol=1e-4)
+    quantiles = arrays["quantiles_after"]
+    assert quantiles.min() >= 0
+    assert quantiles.max() <= 1
+    assert len(np.unique(arrays["quantiles_before"])) > 2
+    assert set(arrays["precisions"].flat) == {"float32"}
+    moved = arrays["targets"] != arrays["sources"][:, None]
+    assert (arrays["inverse_evaluations"][~moved] == 0).all()
+    if alpha == "certified":
+        assert (arrays["picture_posteriors"][moved & arrays["holds"]] >= 0.8).all()
+        assert arrays["inverse_evaluations"].max() <= 16
+        assert (arrays["forward_evaluations"] == 1 + arrays["inverse_evaluations"]).all()
+    else:
+        assert (arrays["inverse_evaluations"][moved & arrays["defined"]] == 1).all()
+    names = ("tipping_gaps", "third_class", "log_probs_before", "reconstruction_errors")
+    assert all(arrays[name].shape == (30, 3) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"truncation": 1.5}, "truncation is 1.5"), ({"confidence": 1.0}, "confidence is 1.0")],
+)
+def test_steps_that_make_no_sense_are_refused_before_training(settings, message):
+    with pytest.raises(ValueError, match=message):
+        network(**settings)
 
 
 def test_the_writer_leaves_other_predictions_alone(tmp_path):

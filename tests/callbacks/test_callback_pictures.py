@@ -69,6 +69,21 @@ def test_selections(trained, tmp_path, grids, selection):
     assert np.allclose(picture[[0, -1, 0, -1], [0, 0, -1, -1], :3], 1), "no white background"
 
 
+@pytest.mark.parametrize(
+    ("alpha", "title"),
+    [("star", "smallest step α* that puts"), ("certified", "smallest step that reaches")],
+)
+def test_every_class_at_the_other_steps(trained, tmp_path, grids, alpha, title):
+    drawing = trainer(tmp_path, grid("every_class", alpha=alpha))
+    drawing.test(trained, datamodule=PlainBars(), verbose=False)
+    assert pictures(tmp_path) == [f"counterfactuals-every-class-{alpha}"]
+    (drawn,) = grids
+    assert drawn["title"].startswith(title)
+    if alpha == "certified":
+        sure = [text for row in drawn["captions"] for text in row if text.endswith("%")]
+        assert min(float(text.strip("<> %")) for text in sure) >= 90
+
+
 @pytest.mark.parametrize("selection", ["one_image", "every_class"])
 def test_captions_are_the_posterior_of_the_picture_as_shown(trained, tmp_path, grids, selection):
     trainer(tmp_path, grid(selection)).test(trained, datamodule=PlainBars(), verbose=False)

@@ -6,6 +6,7 @@ import pickle
 import pytest
 import torch
 
+import experiments
 from lightning_ecinn import Explainer, GenerativeClassifier, load_classifier
 from lightning_ecinn.checkpoints import checkpoint_config
 
@@ -34,6 +35,34 @@ def path(model, tmp_path):
     path = tmp_path / "last.ckpt"
     torch.save(entries(model), path)
     return path
+
+
+def test_quantiles_are_kept_and_older_files_have_none(model, path, tmp_path):
+    assert not load_classifier(path).has_log_prob_quantiles
+    model.log_prob_quantiles.copy_(torch.linspace(-5, 5, 1001))
+    torch.save(entries(model), path)
+    loaded = load_classifier(path)
+    assert loaded.has_log_prob_quantiles
+    assert torch.equal(loaded.log_prob_quantiles, model.log_prob_quantiles)
+
+    older = entries(model)
+    del older["state_dict"]["classifier.log_prob_quantiles"]
+    torch.save(older, tmp_path / "older.ckpt")
+    without = load_classifier(tmp_path / "older.ckpt")
+    assert not without.has_log_prob_quantiles
+    assert torch.equal(without.class_means, model.class_means)
+    # Nor do a classifier's own quantiles stay when it takes such weights.
+    state = {k: v for k, v in model.state_dict().items() if k != "log_prob_quantiles"}
+    loaded.load_state_dict(state)
+    assert not loaded.has_log_prob_quantiles
+    assert "log_prob_quantiles" not in state
+
+
+def test_the_shipped_model_loads():
+    path = experiments.FOLDER / "models" / "mnist_small.ckpt"
+    explainer = Explainer.from_checkpoint(path)
+    certificate = explainer.explain(torch.zeros(1, 1, 28, 28), 1).certificate
+    assert (certificate.quantile_after is None) != explainer.classifier.has_log_prob_quantiles
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -81,3 +81,48 @@ def test_result_is_a_copy_and_reset_forgets(data):
     metric.reset()
     assert not metric.counts.any()
     assert not metric.sums.any()
+
+
+@pytest.fixture
+def one_informative_latent():
+    """2,000 latents in 50 dimensions of which the first alone depends on the class."""
+    torch.manual_seed(0)
+    labels = torch.arange(2000) % 3
+    z = 1.7 * torch.randn(2000, 50, dtype=torch.float64)
+    z[:, 0] += labels
+    return z, labels
+
+
+def test_significant_means_differ_where_classes_do(one_informative_latent):
+    z, labels = one_informative_latent
+    plain, kept = (ClassMeans(4, 50, significance=level) for level in (None, 0.05))
+    plain.update(z, labels)
+    kept.update(z, labels)
+    (means, counts), (significant, same_counts) = plain.compute(), kept.compute()
+    assert torch.equal(counts, same_counts)
+    torch.testing.assert_close(significant[:, 0], means[:, 0], rtol=0, atol=0)
+    overall = z.mean(0)[1:].expand(3, -1)
+    torch.testing.assert_close(significant[:3, 1:], overall)
+    assert (means[:3, 1:] - overall).abs().max() > 0.05  # what there was to remove
+    assert not significant[3].any()  # a class without images
+
+
+def test_significance_is_an_analysis_of_variance(one_informative_latent):
+    """Against F = (between / (K - 1)) / (within / (N - K)), summed by hand."""
+    z, labels = one_informative_latent
+    z[:, :20] += 0.01 * torch.arange(20) * labels.unsqueeze(1)  # from nothing to plain
+    groups = [z[labels == k] for k in range(3)]
+    within = sum((g - g.mean(0)).square().sum(0) for g in groups) / (len(z) - 3)
+    between = sum(len(g) * (g.mean(0) - z.mean(0)).square() for g in groups)
+    p = torch.exp(-between / within / 2)  # survival function of chi squared with 2 degrees
+    level = (p.sort().values[6:8].mean() * 50).item()  # 7 latents are below, 43 above
+    metric = ClassMeans(3, 50, significance=level)
+    metric.update(z, labels)
+    means, _ = metric.compute()
+    assert torch.equal(means[0] != means[1], p < level / 50)
+
+
+@pytest.mark.parametrize("level", [0, 1, -0.1])
+def test_significance_must_be_a_probability(level):
+    with pytest.raises(ValueError, match="give a number between 0 and 1"):
+        ClassMeans(3, 50, significance=level)

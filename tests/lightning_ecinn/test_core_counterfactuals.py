@@ -7,10 +7,14 @@ from lightning_ecinn.counterfactuals import (
     PAPER_STEP,
     Counterfactual,
     alpha_convincing,
+    alpha_star,
     alpha_tipping,
     class_direction,
     explainable_pairs,
+    leads_to_target,
+    smallest_passing_step,
     supplement_step,
+    truncated_direction,
 )
 from lightning_ecinn.mixture import GaussianMixture
 
@@ -111,6 +115,115 @@ def test_convincing_steps():
     assert alpha_convincing(torch.tensor(0.5)).item() == pytest.approx(1.05)
 
 
+def nearest(mu, z, steps, direction):
+    """The nearest class (N, S) at each step (S,) along the way from each latent (N, D)."""
+    path = z.unsqueeze(1) + steps.view(1, -1, 1) * direction.unsqueeze(1)
+    return torch.cdist(path, mu.expand(len(z), -1, -1)).argmin(2)
+
+
+def test_alpha_star_against_a_scan():
+    """To every class, along directions of which some lead past the target."""
+    outcomes = set()
+    for seed in range(6):
+        mixture, class_means, z, p, _ = problem(seed)
+        mu, z = mixture.component_means.detach(), z[:3]
+        noise = torch.randn(mu.shape, generator=torch.Generator().manual_seed(seed)).double()
+        for q in range(len(mu)):
+            for direction in (class_means[q] - class_means[p], noise[q] + mu[q] - mu[p], noise[q]):
+                direction = direction.expand_as(z)
+                outcomes |= compared_with_scan(mu, z, direction, q)
+    assert outcomes == {True, False}
+
+
+def compared_with_scan(mu, z, direction, q):
+    """Compare alpha_star with steps 0.01 apart; whether there were any, as a set."""
+    alpha, exists = alpha_star(z, direction, mu, torch.full((len(z),), q))
+    steps = torch.linspace(0, 8, 801, dtype=torch.float64)
+    reached = nearest(mu, z, steps, direction) == q
+    far = nearest(mu, z, torch.tensor([1e3, 1e5]), direction) == q
+    for k in range(len(z)):
+        if not exists[k]:
+            assert not reached[k].any()
+            assert not far[k].any()
+            assert alpha[k] == 0
+        elif reached[k].any() and alpha[k] < 8:
+            first = steps[reached[k]][0]
+            assert first - 0.01 - 1e-9 <= alpha[k] <= first + 1e-9
+        else:  # reached beyond the scan, or for less than its spacing
+            distances = torch.cdist(z[k : k + 1] + alpha[k] * direction[k], mu)[0]
+            assert distances[q] - distances.min() < 1e-9 * distances[q]
+    return set(exists.tolist())
+
+
+def test_alpha_star_on_a_toy():
+    mu = torch.tensor([[0.0, 0.0], [4.0, 0.0], [2.0, 1.0]])
+    z = torch.tensor([[0.0, 0.0], [0.0, 0.0], [3.9, 0.0], [0.0, 0.0], [0.0, 0.0]])
+    direction = torch.tensor([[4.0, 0.0], [2.0, 1.0], [4.0, 0.0], [-1.0, 0.0], [0.0, 0.0]])
+    alpha, exists = alpha_star(z, direction, mu, torch.tensor([1, 2, 1, 1, 1]))
+    # On the line to class 1 the class beside it, (2, 1), is nearer until x = 11/4.
+    torch.testing.assert_close(alpha, torch.tensor([11 / 16, 0.5, 0.0, 0.0, 0.0]))
+    assert exists.tolist() == [True, True, True, False, False]
+    # A third class right behind the target on the way: never.
+    behind = torch.tensor([[0.0, 0.0], [2.0, 1.0], [2.1, 0.0]])
+    alpha, exists = alpha_star(z[0], torch.tensor([4.0, 0.0]), behind, torch.tensor(1))
+    assert (alpha.item(), exists.item()) == (0, False)
+    assert alpha.shape == ()
+
+
+def test_alpha_star_is_finite_where_the_slope_hardly_is_positive():
+    mu = torch.tensor([[0.0], [1.0]])
+    tiny = torch.full((1, 1), 1e-40)
+    alpha, exists = alpha_star(torch.full((1, 1), -1e3), tiny, mu, torch.tensor([1]))
+    assert (alpha.item(), exists.item()) == (0, False)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_with_two_classes_alpha_star_is_the_tipping_point(seed):
+    generator = torch.Generator().manual_seed(seed)
+    mu, means = torch.randn(2, 2, 9, generator=generator, dtype=torch.float64)
+    z = mu[0] + 0.1 * torch.randn(10, 9, generator=generator, dtype=torch.float64)
+    delta = class_direction(means, torch.tensor(0), torch.tensor(1))
+    alpha, exists = alpha_star(z, delta, mu, torch.ones(10, dtype=torch.long))
+    expected = leads_to_target(mu[0], mu[1], delta).expand(10)
+    assert torch.equal(exists, expected)
+    if exists.all():
+        torch.testing.assert_close(alpha, alpha_tipping(z, delta, mu[0], mu[1]))
+
+
+def test_truncated_direction():
+    generator = torch.Generator().manual_seed(0)
+    z, mean_p, mean_q = torch.randn(3, 5, 8, generator=generator, dtype=torch.float64)
+    delta = mean_q - mean_p
+    assert truncated_direction(delta, z, mean_p, 1.0) is delta
+    for psi in (0.0, 0.3, 0.7):
+        end = z + truncated_direction(delta, z, mean_p, psi)
+        torch.testing.assert_close(end, mean_q + psi * (z - mean_p))
+
+
+def test_smallest_passing_step():
+    """Thresholds at once: passed at the start, at each doubling, and never."""
+    start = torch.tensor([0.3, 0.3, 0.3, 0.3, 0.5, 0.5], dtype=torch.float64)
+    threshold = torch.tensor([0.1, 0.31, 0.42, 1.7, 3.69, 3.71], dtype=torch.float64)
+    tried = [[] for _ in start]
+
+    def attempt(alpha, index):
+        for k, step in zip(index.tolist(), alpha.tolist(), strict=True):
+            tried[k].append(step)
+        return torch.stack((alpha, index.double()), 1), alpha >= threshold[index]
+
+    alpha, pictures, attempts = smallest_passing_step(attempt, start)
+    assert attempts.tolist() == [len(steps) for steps in tried]
+    assert attempts.tolist() == [1, 2 + 8, 4 + 8, 7 + 8, 8 + 8, 8]
+    assert alpha[0] == 0.3
+    assert tried[5] == pytest.approx([0.5 + k for k in (0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)])
+    assert alpha[5] == tried[5][-1]
+    width = torch.tensor([0, 0.05, 0.1, 0.8, 1.6], dtype=torch.float64)
+    assert (alpha[:5] >= threshold[:5]).all()
+    assert (alpha[1:5] - threshold[1:5] <= width[1:] / 256 + 1e-12).all()
+    # The pictures are those of the answers, not of a later or another attempt.
+    assert torch.equal(pictures, torch.stack((alpha, torch.arange(6).double()), 1))
+
+
 def test_explainable_pairs_on_a_toy():
     mu = torch.tensor([[0.0, 0.0], [2.0, 0.0], [0.0, 2.0]])
     counts = torch.ones(3)
@@ -141,6 +254,8 @@ def test_result_properties():
         posterior=posterior,
         latent=torch.zeros(2, 3, 16),
         defined=torch.ones(2, 3, dtype=torch.bool),
+        forward_evaluations=torch.ones_like(target),
+        inverse_evaluations=torch.ones_like(target),
     )
     assert torch.equal(result.heatmap, image - given)
     assert result.heatmap.min() < 0 < result.heatmap.max()

@@ -441,7 +441,7 @@ def test_target_errors(explainer, images, target, message):
 @pytest.mark.parametrize(
     ("alpha", "message"),
     [
-        ("foo", '"tipping", "convincing" or a number, got "foo"'),
+        ("foo", '"tipping", "convincing", "star", "certified" or a number, got "foo"'),
         (math.nan, "alpha must be finite, got nan"),
         (math.inf, "alpha must be finite, got inf"),
         (torch.zeros(3), r"shape \(3,\)|shape \(3, 1\)"),

@@ -17,6 +17,7 @@ FLOWS = {
     "smallest": ((1, 2, 2), {"blocks": (1,), "widths": (4,), "dropouts": (0,)}),
     "colour haar": ((3, 4, 4), {"blocks": (1,), "widths": (4,), "dropouts": (0,), "haar": True}),
     "linear": ((2, 4, 4), {"blocks": (0,), "widths": (1,), "dropouts": (0,), "fc_blocks": 0}),
+    "no DCT": ((1, 8, 8), {"blocks": (2, 2), "widths": (4, 6), "dropouts": (0, 0), "dct": False}),
 }
 PAPER_COLOUR = {
     "blocks": (8, 24, 24),
@@ -276,3 +277,27 @@ def test_block_types_are_the_public_ones():
     flow = small()
     assert isinstance(flow[1], CouplingBlock)
     assert isinstance(flow[3], DownsamplingCoupling)
+
+
+def test_without_dct_a_latent_stays_at_its_place():
+    settings = {"blocks": (1,), "widths": (4,), "dropouts": (0,), "fc_blocks": 0}
+    flow = ib_inn((1, 16, 16), **settings, dct=False).double().eval()
+    v = torch.zeros(1, 1, 16, 16, dtype=torch.float64)
+    corner = v.clone()
+    corner[..., 15, 15] = 1
+    change = (flow(corner)[0] - flow(v)[0]).view(4, 8, 8).abs().amax(0)
+    assert change[7, 7] > 0
+    assert not change[:5, :5].any()  # beyond what the convolutions see
+
+
+def test_zero_init_begins_with_a_linear_flow():
+    torch.manual_seed(0)
+    shape, settings = FLOWS["MNIST-like"]
+    flow = ib_inn(shape, **settings, fc_width=16, zero_init=True).double().eval()
+    a, b = inputs(), inputs().flip(0)
+    (za, log_det_a), (zb, log_det_b) = flow(a), flow(b)
+    torch.testing.assert_close(flow(0.3 * a + 0.7 * b)[0], 0.3 * za + 0.7 * zb)
+    torch.testing.assert_close(log_det_a, log_det_b)
+    trained = [p for p in flow.parameters() if p.requires_grad]
+    grads = torch.autograd.grad(za.square().sum(), trained, allow_unused=True)
+    assert any(g is not None and g.any() for g in grads)  # and can learn

@@ -1,0 +1,167 @@
+"""Certificates: whether a counterfactual, as a person sees it, is what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "HALF_GREY_LEVEL",
+    "Certificate",
+    "even_quantiles",
+    "in_rows",
+    "log_prob_quantile",
+    "what_fails",
+]
+
+HALF_GREY_LEVEL = 0.5 / 255
+"""The largest error of the inverse that rounding to 8 bits hides."""
+
+Reasons = list[str] | list[list[str]]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What a classifier says of counterfactuals rounded to 8 bits and encoded again.
+
+    With T targets per image every shape (B, ...) is (B, T, ...). p is the class of the input, q
+    the class asked for, c the counterfactual as a person sees it.
+
+    Attributes:
+        predicted: (B,), the class of c.
+        posterior: (B, K), p(y|c).
+        tipping_gap: (B,), |log p(p|c) - log p(q|c)|, 0 at a tie.
+        third_class: (B,), whether ``predicted`` is neither p nor q.
+        log_prob_before: (B,), exact log p(x') of the input in nats, without noise (u = 1/2).
+        log_prob_after: (B,), that of c.
+        quantile_before: (B,), share in [0, 1] of the training images that are less likely than
+            the input; None where the checkpoint does not have their likelihoods.
+        quantile_after: (B,), that of c.
+        reconstruction_error: (B,), largest difference of the input and its reconstruction, not
+            clamped, in units of the range [0, 1].
+        precision: what was computed in, "float32" or "float64".
+        forward_evaluations: (B,), network evaluations that the counterfactual cost; encoding the
+            image counts once for each of its targets. The certificate's own are not among them.
+        inverse_evaluations: (B,), inverse ones.
+        holds: (B,), whether c is what was asked for.
+        reason: why not, a list of B sentences, empty where it holds; B lists of T with targets.
+    """
+
+    predicted: Tensor
+    posterior: Tensor
+    tipping_gap: Tensor
+    third_class: Tensor
+    log_prob_before: Tensor
+    log_prob_after: Tensor
+    quantile_before: Tensor | None
+    quantile_after: Tensor | None
+    reconstruction_error: Tensor
+    precision: str
+    forward_evaluations: Tensor
+    inverse_evaluations: Tensor
+    holds: Tensor
+    reason: Reasons
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Plain values, one dict per counterfactual, image by image and target by target."""
+        count, ndim = self.holds.numel(), self.holds.ndim
+        columns = {}
+        for name in (field.name for field in fields(self)):
+            value = getattr(self, name)
+            if isinstance(value, Tensor):
+                columns[name] = value.flatten(0, ndim - 1).tolist()
+            elif name == "reason":
+                columns[name] = value if ndim == 1 else [text for row in value for text in row]
+            else:
+                columns[name] = [value] * count
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def log_prob_quantile(log_prob: Tensor, quantiles: Tensor) -> Tensor:
+    """Rank in [0, 1] of log-likelihoods (...) among those with the given quantiles.
+
+    Args:
+        log_prob: in nats.
+        quantiles: (Q,), evenly spaced from the smallest to the largest, linear in between.
+
+    Returns:
+        (...) float64; 0 below the smallest, 1 from the largest on.
+    """
+    grid, x = quantiles.double(), log_prob.double().contiguous()
+    last = len(grid) - 1
+    above = torch.searchsorted(grid, x, right=True).clamp(1, last)
+    low, high = grid[above - 1], grid[above]
+    share = torch.where(high > low, (x - low) / (high - low), (x >= high).double())
+    return (above - 1 + share.clamp(0, 1)) / last
+
+
+def even_quantiles(values: Tensor, count: int) -> Tensor:
+    """Quantiles 0, 1/(count - 1), ..., 1 of values (N,), by linear interpolation, float64."""
+    ranked = values.double().sort().values
+    places = torch.linspace(0, len(ranked) - 1, count, dtype=torch.float64, device=values.device)
+    low = places.long()
+    high = (low + 1).clamp(max=len(ranked) - 1)
+    return torch.lerp(ranked[low], ranked[high], places - low)
+
+
+def what_fails(
+    *,
+    source: Tensor,
+    target: Tensor,
+    defined: Tensor,
+    predicted: Tensor,
+    posterior: Tensor,
+    error: Tensor,
+    class_names: Sequence[str],
+    precision: str,
+    before_every_class: bool,
+    confidence: float | None,
+) -> list[str]:
+    """One sentence for each of N counterfactuals that is not what was asked for, else "".
+
+    Args:
+        source: (N,), p.
+        target: (N,), q.
+        defined: (N,), whether there is a step from p to q.
+        predicted: (N,), the class of the picture in 8 bits.
+        posterior: (N, K), of that picture.
+        error: (N,), of the input's reconstruction.
+        class_names: one name per class.
+        precision: what was computed in.
+        before_every_class: whether the step was to put q before every class.
+        confidence: the posterior of q that was asked for, if any was.
+    """
+    chosen = torch.gather(posterior, 1, torch.stack((target, predicted), 1)).tolist()
+    numbers = zip(source.tolist(), target.tolist(), predicted.tolist(), strict=True)
+    others = zip(defined.tolist(), error.tolist(), chosen, strict=True)
+    remedy = "use float64" if precision != "float64" else "train longer"
+    reasons = []
+    for (p, q, c), (is_defined, off, (p_target, p_predicted)) in zip(numbers, others, strict=True):
+        names = class_names[p], class_names[q], class_names[c]
+        if not is_defined and before_every_class:
+            reason = f"no step along this direction puts {names[1]} before every class"
+        elif not is_defined:
+            reason = f"no step leads from {names[0]} to {names[1]}"
+        elif p != q and not off <= HALF_GREY_LEVEL:
+            reason = f"the inverse is off by {off:.2g} in {precision}: {remedy}"
+        elif c not in (p, q):
+            reason = f"classified as {names[2]}, a third class, with {p_predicted:.2f}"
+        elif c != q:
+            reason = f"still classified as {names[0]}"
+        elif p != q and confidence is not None and not p_target >= confidence:
+            reason = f"p({names[1]}) is {p_target:.4g}, asked for {confidence:g}"
+        else:
+            reason = ""
+        reasons.append(reason)
+    return reasons
+
+
+def in_rows(reasons: list[str], shape: Sequence[int]) -> Reasons:
+    """A list of B sentences as it is, one of B T sentences as B lists of T."""
+    if len(shape) == 1:
+        return reasons
+    return [reasons[k * shape[1] : (k + 1) * shape[1]] for k in range(shape[0])]

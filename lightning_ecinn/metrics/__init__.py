@@ -1,0 +1,85 @@
+"""Measures of counterfactuals and heatmaps: pure functions, and torchmetrics of their means."""
+
+from lightning_ecinn.metrics.bootstrap import bootstrap_interval
+from lightning_ecinn.metrics.classes import (
+    EN,
+    IM1,
+    IM2,
+    L1,
+    L2,
+    Cost,
+    DeletionArea,
+    FlipRate,
+    HeatmapCorrelation,
+    HeatmapMass,
+    HeatmapPointing,
+    HeatmapRank,
+    InsertionArea,
+    LabelVariationScore,
+    OracleAgreement,
+    Plausibility,
+    Sparsity,
+    TippingGap,
+    Validity,
+)
+from lightning_ecinn.metrics.classification import (
+    flip,
+    label_variation,
+    oracle_agreement,
+    tipping_gap,
+    validity,
+)
+from lightning_ecinn.metrics.faithfulness import area, deletion_curve, insertion_curve
+from lightning_ecinn.metrics.interpretability import im1, im2
+from lightning_ecinn.metrics.localisation import (
+    heatmap_correlation,
+    heatmap_mass,
+    heatmap_pointing,
+    heatmap_rank,
+)
+from lightning_ecinn.metrics.plausibility import NetworkFeatures, fid, is_plausible
+from lightning_ecinn.metrics.proximity import en, l1, l2, sparsity
+
+__all__ = [
+    "EN",
+    "IM1",
+    "IM2",
+    "L1",
+    "L2",
+    "Cost",
+    "DeletionArea",
+    "FlipRate",
+    "HeatmapCorrelation",
+    "HeatmapMass",
+    "HeatmapPointing",
+    "HeatmapRank",
+    "InsertionArea",
+    "LabelVariationScore",
+    "NetworkFeatures",
+    "OracleAgreement",
+    "Plausibility",
+    "Sparsity",
+    "TippingGap",
+    "Validity",
+    "area",
+    "bootstrap_interval",
+    "deletion_curve",
+    "en",
+    "fid",
+    "flip",
+    "heatmap_correlation",
+    "heatmap_mass",
+    "heatmap_pointing",
+    "heatmap_rank",
+    "im1",
+    "im2",
+    "insertion_curve",
+    "is_plausible",
+    "l1",
+    "l2",
+    "label_variation",
+    "oracle_agreement",
+    "sparsity",
+    "tipping_gap",
+    "validity",
+]

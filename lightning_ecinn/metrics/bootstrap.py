@@ -1,0 +1,43 @@
+"""How sure a mean is."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["bootstrap_interval"]
+
+
+def bootstrap_interval(
+    values: Tensor, samples: int = 1000, level: float = 0.95, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile interval of the mean (Efron 1979), the same for the same seed.
+
+    Args:
+        values: one per counterfactual, (N,), finite.
+        samples: how often N values are drawn with replacement.
+        level: share of the drawn means inside the interval.
+        seed: of the draws.
+
+    Returns:
+        The interval's low and high end.
+
+    Raises:
+        ValueError: for no values, values that are not finite, or a level that is no share.
+    """
+    values = values.detach().cpu().double()
+    if values.ndim != 1 or not len(values) or not values.isfinite().all():
+        raise ValueError(
+            f"A bootstrap needs one or more finite values (N,), got {tuple(values.shape)}: leave "
+            "out what is not defined."
+        )
+    if not 0 < level < 1 or samples < 1:
+        raise ValueError(
+            f"level is {level} and samples {samples}; give a share between 0 and 1, and 1 or more."
+        )
+    generator, n = torch.Generator().manual_seed(seed), len(values)
+    draws = (torch.randint(n, (n,), generator=generator) for _ in range(samples))
+    means = torch.stack([values[drawn].mean() for drawn in draws])
+    tail = (1 - level) / 2
+    low, high = means.quantile(torch.tensor([tail, 1 - tail], dtype=torch.double)).tolist()
+    return low, high

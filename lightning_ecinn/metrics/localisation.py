@@ -1,0 +1,100 @@
+"""Where a heatmap points, beside a known truth and beside another heatmap."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["heatmap_correlation", "heatmap_mass", "heatmap_pointing", "heatmap_rank"]
+
+
+def heatmap_mass(heatmap: Tensor, mask: Tensor) -> Tensor:
+    """Share of abs(heatmap) inside a mask: 1 if nothing else changed.
+
+    Args:
+        heatmap: (B, C, H, W).
+        mask: bool, (B, C, H, W), or what broadcasts to it: the pixels that depend on the class.
+
+    Returns:
+        (B,) float64; 0 where the heatmap is zero everywhere.
+    """
+    mass, mask = _magnitudes(heatmap, mask)
+    total = mass.sum(1)
+    return (mass * mask).sum(1) / torch.where(total > 0, total, 1)
+
+
+def heatmap_pointing(heatmap: Tensor, mask: Tensor) -> Tensor:
+    """Whether the largest abs(heatmap) lies inside a mask: the pointing game (Zhang et al. 2016).
+
+    Args:
+        heatmap: (B, C, H, W).
+        mask: bool, (B, C, H, W), or what broadcasts to it.
+
+    Returns:
+        bool (B,); False where the largest value is outside too.
+    """
+    mass, mask = _magnitudes(heatmap, mask)
+    inside, outside = mass.masked_fill(~mask, -1), mass.masked_fill(mask, -1)
+    return inside.amax(1) > outside.amax(1)
+
+
+def heatmap_rank(heatmap: Tensor, mask: Tensor) -> Tensor:
+    """Share of the n largest values of abs(heatmap) inside a mask of n pixels.
+
+    Args:
+        heatmap: (B, C, H, W).
+        mask: bool, (B, C, H, W), or what broadcasts to it.
+
+    Returns:
+        (B,) float64. Of values that tie for the last places each counts in part, so that a
+        constant heatmap has the share of the mask in the picture.
+
+    Raises:
+        ValueError: for an empty mask.
+    """
+    mass, mask = _magnitudes(heatmap, mask)
+    size = mask.sum(1, keepdim=True)
+    if not size.all():
+        raise ValueError("A mask is empty: leave out the images of which no pixel is known.")
+    last = mass.sort(dim=1, descending=True).values.gather(1, size - 1)
+    above, ties = mass > last, mass == last
+    left = (size - above.sum(1, keepdim=True)) / ties.sum(1, keepdim=True)
+    return ((above + ties * left.double()) * mask).sum(1) / size.squeeze(1)
+
+
+def heatmap_correlation(a: Tensor, b: Tensor) -> Tensor:
+    """Pearson's correlation of two heatmaps over all their pixels and channels.
+
+    Args:
+        a: (B, C, H, W).
+        b: of the same shape.
+
+    Returns:
+        (B,) float64 in [-1, 1]; 0 where one of the two is constant: it says nothing.
+
+    Raises:
+        ValueError: for different shapes.
+    """
+    if a.shape != b.shape:
+        raise ValueError(
+            f"Heatmaps to correlate must have one shape, got {tuple(a.shape)} and "
+            f"{tuple(b.shape)}: resize one of them."
+        )
+    x, y = _standardised(a), _standardised(b)
+    return (x * y).sum(1).clamp(-1, 1)
+
+
+def _magnitudes(heatmap: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """abs(heatmap) in float64 and its mask, both (B, D)."""
+    return heatmap.abs().double().flatten(1), mask.expand_as(heatmap).flatten(1)
+
+
+def _standardised(heatmap: Tensor) -> Tensor:
+    """Each heatmap minus its mean, of length 1, (B, D) float64; 0 if it is constant."""
+    values = heatmap.double().flatten(1)
+    values = values - values.mean(1, keepdim=True)
+    largest = values.abs().amax(1, keepdim=True)
+    is_constant = heatmap.flatten(1).amax(1) == heatmap.flatten(1).amin(1)
+    values = values / torch.where(largest > 0, largest, 1)  # squares of tiny values are 0
+    length = torch.linalg.vector_norm(values, dim=1, keepdim=True).clamp_min(1)
+    return torch.where(is_constant[:, None], 0, values / length)
