@@ -10,7 +10,7 @@ import pydoc
 import shlex
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 import callbacks
 import datamodules
+import experiments
 from callbacks import (
     BuildClassMeans,
     CounterfactualWriter,
@@ -43,7 +44,7 @@ from callbacks import (
 from lightning_ecinn.allocator import keep_freed_memory
 from lightning_ecinn.checkpoints import checkpoint_config
 from lightning_ecinn.importing import import_ibinn
-from lightning_ecinn.modules import IBINN, InceptionV3, SmallCNN
+from lightning_ecinn.modules import IBINN, ClassAutoencoders, InceptionV3, SmallCNN
 from lightning_ecinn.parsing import ExperimentFile, OneLineErrors, is_debugging, one_line
 from lightning_ecinn.runs import (
     CONFIG,
@@ -121,8 +122,8 @@ class ECINNCLI(LightningCLI):
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
-        """Lightning's, two that prepare checkpoints for explaining, and one that compares."""
-        ours = (*PREPARING, "compare")
+        """Lightning's, two that prepare checkpoints, one that compares and one that measures."""
+        ours = (*PREPARING, "compare", "evaluate")
         return LightningCLI.subcommands() | {name: {"model", "datamodule"} for name in ours}
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
@@ -196,7 +197,9 @@ class ECINNCLI(LightningCLI):
             path = find_checkpoint(which, options.experiment, root, checkpoints)
             options.ckpt_path = str(path)
             rank_zero_info(f"Using the checkpoint {path}")
-        elif which is not None and not Path(which).expanduser().is_file():
+        elif which is not None and (path := experiments.resolve(which)).is_file():
+            options.ckpt_path = str(path)
+        elif which is not None:
             raise FileNotFoundError(
                 f"--ckpt_path {which}: there is no such file. Give the path of a .ckpt file, or "
                 '"last" or "best" for the newest of this experiment.'
@@ -286,6 +289,10 @@ class ECINNCLI(LightningCLI):
         """Say where everything lies."""
         self._farewell()
 
+    def after_evaluate(self) -> None:
+        """Say where everything lies."""
+        self._farewell()
+
     def before_predict(self) -> None:
         """Don't keep in memory what goes into a file."""
         if self.config_init["predict"].return_predictions is None:
@@ -316,7 +323,8 @@ def _fit_to_checkpoint(
 ) -> None:
     """Take the network's shape from a checkpoint, or refuse to resume another network."""
     kind = getattr(module, "kind", None)  # only ordinary networks come in kinds
-    network = checkpoint_config(path, "classifier" if kind is None else "network")
+    entry = "classifier" if kind is None else "network"
+    network = checkpoint_config(path, "autoencoders" if module is ClassAutoencoders else entry)
     network = {key: value for key, value in network.items() if key not in LINKED}
     if (theirs := network.pop("kind", None)) != kind:
         raise ValueError(
@@ -401,12 +409,12 @@ def main(args: ArgsType = None) -> ECINNCLI | None:
 
 
 def _as_parsed(args: ArgsType) -> ArgsType:
-    """``import-ibinn model.pt --no-means`` and ``compare --ckpt A --ckpt B`` as the parser does."""
+    """``import-ibinn model.pt --no-means`` and lists such as ``--ckpt A B`` as the parser does."""
     words = sys.argv[1:] if args is None else args
     if not isinstance(words, list) or not words:
         return args
-    if words[0] == "compare":
-        return _with_lists(words)
+    if words[0] in _LISTS:
+        return _with_lists(words, _LISTS[words[0]])
     if words[0] not in ("import-ibinn", "import_ibinn"):
         return args
     rest = ["--means=false" if word == "--no-means" else word for word in words[1:]]
@@ -415,14 +423,18 @@ def _as_parsed(args: ArgsType) -> ArgsType:
     return ["import_ibinn", *rest]
 
 
-def _with_lists(words: list[str]) -> list[str]:
+_LISTS = {"compare": ("--ckpt", "--names", "--methods"), "evaluate": ("--steps",)}
+"""Options of a subcommand that take several values."""
+
+
+def _with_lists(words: list[str], options: Sequence[str]) -> list[str]:
     """``--ckpt A B --ckpt=C`` as ``--ckpt=["A", "B", "C"]``; what is a list already stays one."""
     others: list[str] = []
     lists: dict[str, list[str]] = {}
     option = ""
     for word in words:
         name, is_joined, value = word.partition("=")
-        if name in ("--ckpt", "--names", "--methods"):
+        if name in options:
             option, word = name, value
             if not is_joined:
                 continue
@@ -489,5 +501,5 @@ def _show_warning(message: Warning | str, *details: Any, **more: Any) -> None:
     print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
-_MODULES = {module.__name__: module for module in (IBINN, SmallCNN, InceptionV3)}
+_MODULES = {module.__name__: module for module in (IBINN, SmallCNN, InceptionV3, ClassAutoencoders)}
 _REGISTERED = (callbacks, datamodules, _MODULES)  # short class names in YAML need them imported

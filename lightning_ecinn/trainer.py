@@ -1,4 +1,4 @@
-"""Lightning's Trainer with the subcommands `means`, `import-ibinn` and `compare`."""
+"""Lightning's Trainer with the subcommands `means`, `import-ibinn`, `compare` and `evaluate`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,23 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import BasePredictionWriter
 from pytorch_lightning.cli import SaveConfigCallback
 from pytorch_lightning.utilities import rank_zero_info
 
 from callbacks import BuildClassMeans
+from callbacks.evaluation_report import EvaluationReport
 from callbacks.model_comparison import ModelComparison
+from datamodules.checks import check_at_least
+from lightning_ecinn.autoencoders import load_autoencoders
+from lightning_ecinn.checkpoints import load_classifier, load_network, read_weights
 from lightning_ecinn.comparison import FIGURE_9
+from lightning_ecinn.evaluation import Judges, check_steps
+from lightning_ecinn.explainer import Explainer
 from lightning_ecinn.importing import import_ibinn
 from lightning_ecinn.modules import IBINN
+from lightning_ecinn.modules.evaluation import CounterfactualEvaluation, EvaluationData
+from lightning_ecinn.modules.shared import check_same_images
 
 __all__ = ["ECINNTrainer"]
 
@@ -22,8 +31,8 @@ __all__ = ["ECINNTrainer"]
 class _BuildNow(pl.Callback):
     """Class means after a validation."""
 
-    def __init__(self, batch_norm: bool):
-        self.builder = BuildClassMeans(batch_norm)
+    def __init__(self, builder: BuildClassMeans):
+        self.builder = builder
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Build, with the device and the processes of the validation."""
@@ -146,6 +155,99 @@ class ECINNTrainer(pl.Trainer):
         for logger in self.loggers:
             logger.finalize("success")
 
+    def evaluate(
+        self,
+        model: IBINN,
+        datamodule: pl.LightningDataModule,
+        ckpt_path: str | None = None,
+        steps: list[float | str] = ["tipping", "convincing", "star", "certified"],  # noqa: B006
+        targets: str = "random",
+        images: str | None = None,
+        split: Literal["train", "val", "test"] = "test",
+        count: int | None = None,
+        oracle: str | None = None,
+        autoencoders: str | None = None,
+        step: tuple[float, float] | None = None,
+        truncation: float | None = None,
+        confidence: float | None = None,
+        seed: int = 0,
+        bootstrap: int = 1000,
+        deletion: int = 64,
+        batch_size: int = 100,
+    ) -> None:
+        """Measure counterfactuals over a split, for several steps side by side.
+
+        Args:
+            model: the module; its weights are the checkpoint's.
+            datamodule: the images.
+            ckpt_path: the checkpoint.
+            steps: tipping, convincing, star, certified, or step lengths.
+            targets: random, for one class other than the label for each image; all, for every
+                class; or a file: .npz with target (PATH.npz:PREFIX for PREFIX/target) for every
+                image in order, or .csv with the columns index and target.
+            images: .npz file with images (N, H, W) or (N, H, W, C) uint8 and labels, in place of
+                the split.
+            split: where the images come from.
+            count: only the first so many images.
+            oracle: checkpoint of an ordinary network that judges the pictures.
+            autoencoders: file of autoencoders, for IM1 and IM2: a checkpoint or PATH.npz:PREFIX.
+            step: offset and slope of the convincing step; by default the checkpoint's.
+            truncation: of the direction; by default the checkpoint's.
+            confidence: of the certified step; by default the checkpoint's.
+            seed: of random targets and intervals.
+            bootstrap: samples of the 95 % intervals.
+            deletion: images of the deletion and insertion curves; 0 leaves them out.
+            batch_size: counterfactuals at once.
+        """
+        checked = check_steps(steps)
+        check_at_least(1, bootstrap=bootstrap, batch_size=batch_size)
+        check_at_least(0, seed=seed, deletion=deletion)
+        if count is not None:
+            check_at_least(1, count=count)
+        explainer = _explainer(
+            model, ckpt_path, {"step": step, "truncation": truncation, "confidence": confidence}
+        )
+        judges, notes = _judges(explainer, oracle, autoencoders)
+        settings = {
+            "ckpt_path": ckpt_path,
+            "data": type(datamodule).__name__,
+            "images": images,
+            "split": None if images else split,
+            "count": count,
+            "targets": targets,
+            "oracle": oracle,
+            "autoencoders": autoencoders,
+            "steps": list(steps),
+            "step": list(explainer.step),
+            "truncation": explainer.truncation,
+            "confidence": explainer.confidence,
+            "precision": str(self.precision),
+            "seed": seed,
+            "bootstrap": bootstrap,
+            "deletion": deletion,
+            "batch_size": batch_size,
+        }
+        data = EvaluationData(
+            datamodule,
+            split,
+            images=images,
+            targets=targets,
+            count=count,
+            seed=seed,
+            batch_size=batch_size,
+        )
+        report = EvaluationReport(
+            settings, notes, bootstrap=bootstrap, deletion=deletion, seed=seed
+        )
+        module = CounterfactualEvaluation(explainer, checked, judges)
+        callbacks = self.callbacks
+        self.callbacks = [c for c in callbacks if not isinstance(c, BasePredictionWriter)]
+        self.callbacks.append(report)
+        try:
+            self.predict(module, datamodule=data, return_predictions=False)
+        finally:
+            self.callbacks = callbacks
+
     def _build(
         self,
         model: IBINN,
@@ -158,7 +260,9 @@ class ECINNTrainer(pl.Trainer):
                 "Class means need a generative classifier, model.class_path IBINN, got "
                 f"{type(model).__name__}."
             )
-        self.callbacks.append(_BuildNow(batch_norm))
+        chosen = [c.significance for c in self.callbacks if isinstance(c, BuildClassMeans)]
+        builder = BuildClassMeans(batch_norm, chosen[0] if chosen else None)
+        self.callbacks.append(_BuildNow(builder))
         try:
             self.validate(model, datamodule=datamodule, ckpt_path=ckpt_path)
         finally:
@@ -184,3 +288,86 @@ class ECINNTrainer(pl.Trainer):
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(checkpoint, path)
         rank_zero_info(f"Wrote {path}")
+
+
+def _explainer(model: IBINN, ckpt_path: str | None, chosen: dict[str, Any]) -> Explainer:
+    """Explains with the weights and, where nothing else is chosen, the settings of a checkpoint."""
+    if not isinstance(model, IBINN):
+        raise ValueError(
+            "evaluate needs a generative classifier, model.class_path IBINN, got "
+            f"{type(model).__name__}."
+        )
+    settings, classifier = dict(model.hparams), model.classifier
+    if ckpt_path is not None:
+        classifier = load_classifier(ckpt_path)
+        check_same_images(classifier.config, model.classifier.config)
+        settings |= _stored_settings(ckpt_path)
+    if not classifier.class_counts.any():
+        raise ValueError(
+            f"{ckpt_path or 'The network'} has no class means, so there are no counterfactuals: "
+            "build them with `means`."
+        )
+    settings |= {name: value for name, value in chosen.items() if value is not None}
+    for name in chosen:
+        ours, theirs = _plain(model.hparams[name]), _plain(settings[name])
+        if chosen[name] is None and ours != theirs:
+            rank_zero_info(
+                f"{name} is {theirs} as in the checkpoint, not {ours} as in the configuration: "
+                f"--{name} chooses."
+            )
+    return Explainer(
+        classifier,
+        step=tuple(settings["step"]),
+        truncation=settings["truncation"],
+        confidence=settings["confidence"],
+    )
+
+
+def _stored_settings(ckpt_path: str) -> dict[str, Any]:
+    """What the module of a checkpoint was made with, as far as the file says."""
+    checkpoint = read_weights(
+        ckpt_path, kind="a checkpoint", remedy="give the path of a .ckpt file", entries=()
+    )
+    return dict(checkpoint.get("hyper_parameters", {}))
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _judges(
+    explainer: Explainer, oracle: str | None, autoencoders: str | None
+) -> tuple[Judges, list[str]]:
+    """The other models that are given, and a sentence about each one that is not."""
+    notes = []
+    network = None if oracle is None else load_network(oracle)
+    encoders = None if autoencoders is None else load_autoencoders(autoencoders)
+    for option, path, model in (
+        ("oracle", oracle, network),
+        ("autoencoders", autoencoders, encoders),
+    ):
+        if model is not None and model.image_shape != explainer.image_shape:
+            raise ValueError(
+                f"--{option} {path} is for images {model.image_shape}, but the classifier's are "
+                f"{explainer.image_shape}: give one that was trained on the same images."
+            )
+    if encoders is not None and encoders.num_classes != explainer.num_classes:
+        raise ValueError(
+            f"--autoencoders {autoencoders} knows {encoders.num_classes} classes, but the "
+            f"classifier has {explainer.num_classes}: give those of the same classes."
+        )
+    if network is None:
+        notes.append(
+            "Without --oracle CKPT there is no FID, LVS or share on which an oracle sees q: "
+            "oracle_mnist.yaml and oracle_fake_mnist.yaml train one."
+        )
+    if encoders is None:
+        notes.append(
+            "Without --autoencoders FILE there is no IM1 or IM2: autoencoders_mnist.yaml and "
+            "autoencoders_fake_mnist.yaml train them."
+        )
+    same = network is None or network.class_names == explainer.class_names
+    if network is not None and not same:
+        names = ", ".join(network.class_names)
+        notes.append(f"The oracle knows other classes ({names}): it can't say whether it sees q.")
+    return Judges(network, same, encoders), notes

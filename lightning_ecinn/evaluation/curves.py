@@ -1,0 +1,83 @@
+"""What is drawn of a few images: posteriors along the path, faithfulness of heatmaps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from lightning_ecinn.attribution import attribute
+from lightning_ecinn.classifier import GenerativeClassifier
+from lightning_ecinn.explainer import Explainer
+from lightning_ecinn.metrics import deletion_curve, insertion_curve
+
+__all__ = ["FAITHFUL_METHODS", "direction_cosines", "faithfulness", "posteriors_along_path"]
+
+FAITHFUL_METHODS = ("ecinnh", "integrated_gradients")
+
+
+@torch.no_grad()
+def posteriors_along_path(
+    explainer: Explainer, images: Tensor, target: Tensor, t: Sequence[float]
+) -> tuple[Tensor, Tensor]:
+    """Posteriors of p and of q at the latents of the steps t alpha_0, (N, T) each.
+
+    Args:
+        explainer: makes the counterfactuals.
+        images: (N, C, H, W); from each there must be a step to its target.
+        target: q, (N,).
+        t: multiples of the tipping point alpha_0.
+    """
+    z, _ = explainer.encode(images)
+    tipping = explainer.explain(images, target, "tipping")
+    pairs = torch.stack((tipping.source, tipping.target), dim=1)
+    log_posterior = explainer.classifier.mixture.log_posterior
+    path = tipping.latent - z
+    found = [log_posterior(z + k * path).exp().gather(1, pairs) for k in t]
+    source, target = torch.stack(found, dim=2).unbind(1)
+    return source, target
+
+
+def direction_cosines(classifier: GenerativeClassifier) -> Tensor:
+    """Cosines of Delta_pq and mu_q - mu_p, (K, K) float64: 1 where the step is the shortest.
+
+    NaN where there is no direction: on the diagonal, and for classes without a mean.
+    """
+    has_mean = classifier.class_counts > 0
+    means = classifier.class_means.double()
+    mu = classifier.mixture.component_means.detach().double()
+    delta, w = (m[None] - m[:, None] for m in (means, mu))
+    cosines = torch.cosine_similarity(delta, w, dim=2)
+    known = has_mean[:, None] & has_mean & ~torch.eye(len(mu), dtype=torch.bool, device=mu.device)
+    return cosines.masked_fill(~known, torch.nan)
+
+
+def faithfulness(
+    explainer: Explainer, images: Tensor, source: Tensor, target: Tensor, steps: int = 28
+) -> dict[str, dict[str, Tensor]]:
+    """Deletion and insertion curves of heatmaps that explain p against q, before black.
+
+    Args:
+        explainer: its classifier is explained.
+        images: (B, C, H, W).
+        source: p, (B,): its posterior is followed.
+        target: q, (B,).
+        steps: in how many steps the pixels are replaced.
+
+    Returns:
+        "deletion" and "insertion", of each method the curves (B, steps + 1).
+    """
+    curves: dict[str, dict[str, Tensor]] = {"deletion": {}, "insertion": {}}
+    x = images / 255 if images.dtype == torch.uint8 else images
+    x = x.to(explainer.device, explainer.dtype)
+    black = torch.zeros_like(x)
+
+    def probability(pictures: Tensor) -> Tensor:
+        return explainer.posterior(pictures).gather(1, source[:, None])[:, 0]
+
+    for method in FAITHFUL_METHODS:
+        heatmap = attribute(explainer, images, target, method=method).values
+        curves["deletion"][method] = deletion_curve(probability, x, heatmap, black, steps)
+        curves["insertion"][method] = insertion_curve(probability, x, heatmap, black, steps)
+    return curves

@@ -1,0 +1,224 @@
+"""What is measured of each counterfactual: a table with one row for each, in columns."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lightning_ecinn.autoencoders import Autoencoders
+from lightning_ecinn.counterfactuals import Counterfactual
+from lightning_ecinn.counterfactuals import Step as NamedStep
+from lightning_ecinn.explainer import Explainer
+from lightning_ecinn.metrics import (
+    en,
+    flip,
+    heatmap_mass,
+    heatmap_pointing,
+    heatmap_rank,
+    im1,
+    im2,
+    l1,
+    l2,
+    label_variation,
+    sparsity,
+    validity,
+)
+from lightning_ecinn.networks import Network
+
+__all__ = ["STEPS", "Judges", "Rows", "Step", "check_steps", "joined", "measured", "step_name"]
+
+Rows = dict[str, np.ndarray]
+"""Columns of equal length R."""
+
+Step = NamedStep | float
+
+STEPS: tuple[NamedStep, ...] = get_args(NamedStep)
+"""The steps that have a name."""
+
+
+@dataclass(frozen=True)
+class Judges:
+    """Other models that look at the counterfactuals, on the device of the explainer.
+
+    Attributes:
+        oracle: a classifier that knows nothing of the one explained.
+        same_classes: whether its classes are those of the one explained: else it can say how much
+            a picture changed to it, but not whether it is the target.
+        autoencoders: of each class and of all.
+    """
+
+    oracle: Network | None = None
+    same_classes: bool = True
+    autoencoders: Autoencoders | None = None
+
+    def to(self, device: torch.device) -> None:
+        """Move all models."""
+        for model in (self.oracle, self.autoencoders):
+            if model is not None:
+                model.to(device).eval()
+
+
+def check_steps(steps: Sequence[str | float]) -> list[Step]:
+    """The steps, unless they are no list of different steps.
+
+    Raises:
+        ValueError: says which steps there are.
+    """
+    wrong = [
+        step
+        for step in steps
+        if not (step in STEPS if isinstance(step, str) else 0 <= step < math.inf)
+    ]
+    if wrong or not steps:
+        given = f"there is no step {wrong[0]!r}" if wrong else "there are none"
+        raise ValueError(
+            f"--steps: {given}; give some of {', '.join(STEPS)}, or step lengths of at least 0."
+        )
+    names = [step_name(step) for step in steps]
+    if len(set(names)) < len(names):
+        raise ValueError(f"--steps: a step is there twice in {', '.join(names)}; give each once.")
+    return cast(list[Step], list(steps))
+
+
+def step_name(step: str | float) -> str:
+    """How a step is called in tables and files."""
+    return step if isinstance(step, str) else f"{step:g}"
+
+
+@torch.no_grad()
+def measured(
+    explainer: Explainer,
+    batch: Mapping[str, Tensor],
+    step: Step,
+    judges: Judges,
+    mask: Any = None,
+) -> Rows:
+    """The rows of a batch's counterfactuals at one step.
+
+    All measures are of the picture rounded to 8 bits. Images that already are the target
+    (``already``) and pairs without a step (``defined`` False) have rows too, in which the
+    counterfactual is the image itself.
+
+    Args:
+        explainer: makes the counterfactuals.
+        batch: ``images`` (B, C, H, W), ``label``, ``index`` and ``target``, each (B,).
+        step: "tipping", "convincing", "star", "certified" or a length.
+        judges: other models; what they measure is left out where there is none.
+        mask: from source (B,) and target (B,), the pixels that truly tell them apart, bool
+            (B, C or 1, H, W), or None.
+
+    Returns:
+        (B,) for each column; ``features`` (B, F) and ``input_features`` are the oracle's.
+    """
+    start = _now(explainer.device)
+    cf = explainer.explain(batch["images"], batch["target"], step, undefined="keep")
+    seconds = (_now(explainer.device) - start) / len(cf.input)
+    x, c = cf.input, cf.image_8bit
+    columns = {
+        **{name: batch[name] for name in ("index", "label")},
+        "source": cf.source,
+        "target": cf.target,
+        "already": cf.source == cf.target,
+        "defined": cf.defined,
+        "alpha": cf.alpha,
+        **_classified(cf),
+        "l1": l1(x, c),
+        "l2": l2(x, c),
+        "en": en(x, c),
+        "sparsity": sparsity(x, c),
+        **_located(cf, None if mask is None else mask(cf.source, cf.target)),
+        **_judged(cf, judges),
+        "forward_evaluations": cf.forward_evaluations,
+        "inverse_evaluations": cf.inverse_evaluations,
+        "seconds": torch.full(cf.alpha.shape, seconds, dtype=torch.float64),
+    }
+    rows = {"step": np.full(len(x), step_name(step))}
+    rows |= {name: column.cpu().numpy() for name, column in columns.items()}
+    rows["reason"] = np.array(cf.certificate.reason, dtype=object).reshape(len(x))
+    return rows
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """All rows in one table, by image, target and step; none twice."""
+    if not parts:
+        return {}
+    rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    keys = [rows[name] for name in ("index", "target", "step")]
+    order = np.lexsort(keys[::-1])
+    repeated = np.ones(len(order), dtype=bool)
+    if len(order):
+        repeated[0] = False
+        for key in keys:
+            repeated[1:] &= key[order][1:] == key[order][:-1]
+    return {name: column[order[~repeated]] for name, column in rows.items()}
+
+
+def _classified(cf: Counterfactual) -> dict[str, Tensor]:
+    """What the classifier itself says about the picture, from the certificate."""
+    certificate = cf.certificate
+    posterior = certificate.posterior
+    columns = {
+        "predicted": certificate.predicted,
+        "source_posterior": posterior.gather(1, cf.source[:, None])[:, 0],
+        "target_posterior": posterior.gather(1, cf.target[:, None])[:, 0],
+        "validity": validity(certificate.predicted, cf.target),
+        "flip": flip(certificate.predicted, cf.source),
+        "third_class": certificate.third_class,
+        "tipping_gap": certificate.tipping_gap,
+        "log_prob_before": certificate.log_prob_before,
+        "log_prob_after": certificate.log_prob_after,
+        "reconstruction_error": certificate.reconstruction_error,
+        "holds": certificate.holds,
+    }
+    if certificate.quantile_before is not None and certificate.quantile_after is not None:
+        columns["quantile_before"] = certificate.quantile_before
+        columns["quantile_after"] = certificate.quantile_after
+    return columns
+
+
+def _located(cf: Counterfactual, mask: Tensor | None) -> dict[str, Tensor]:
+    """How well the change hits the pixels that truly tell the classes apart, where they are known.
+
+    NaN for an image of which no such pixel is known.
+    """
+    if mask is None:
+        return {}
+    heatmap = cf.image_8bit - cf.input
+    mask = mask.expand_as(heatmap)
+    known = mask.flatten(1).any(1)
+    columns = {
+        "heatmap_mass": heatmap_mass(heatmap, mask),
+        "heatmap_pointing": heatmap_pointing(heatmap, mask).double(),
+        "heatmap_rank": heatmap_rank(heatmap, mask | ~known.view(-1, 1, 1, 1)),
+    }
+    return {name: column.masked_fill(~known, torch.nan) for name, column in columns.items()}
+
+
+def _judged(cf: Counterfactual, judges: Judges) -> dict[str, Tensor]:
+    columns = {}
+    x, c = cf.input.float(), cf.image_8bit.float()
+    if judges.autoencoders is not None:
+        columns["im1"] = im1(c, cf.source, cf.target, judges.autoencoders)
+        columns["im2"] = im2(c, cf.target, judges.autoencoders)
+    if (oracle := judges.oracle) is not None:
+        before, after = oracle.posterior(x), oracle.posterior(c)
+        columns["label_variation"] = label_variation(before, after)
+        columns["oracle_class"] = after.argmax(1)
+        columns["input_features"], columns["features"] = oracle.features(x), oracle.features(c)
+        if judges.same_classes:
+            columns["oracle_agreement"] = after.argmax(1) == cf.target
+    return columns
+
+
+def _now(device: torch.device) -> float:
+    """Seconds; on a GPU, once it has finished what it was told."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

@@ -1,0 +1,223 @@
+"""Rows to averages with intervals, and to one number for each pair of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lightning_ecinn.evaluation.rows import Rows
+from lightning_ecinn.metrics import bootstrap_interval, fid, is_plausible
+
+__all__ = [
+    "MEASURES",
+    "Counts",
+    "Estimate",
+    "Measure",
+    "counted",
+    "estimates",
+    "frechet_distance",
+    "pair_means",
+    "reference_quantile",
+    "with_plausibility",
+]
+
+PLAUSIBLE = 0.05
+"""A counterfactual is plausible if it is likelier than this share of the evaluated images."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How a column of the rows is shown.
+
+    Attributes:
+        key: the column.
+        title: with the unit.
+        scale: what values are multiplied by in tables for people.
+        digits: after the point.
+    """
+
+    key: str
+    title: str
+    scale: float = 1
+    digits: int = 2
+
+
+MEASURES = (
+    Measure("validity", "validity, %", 100),
+    Measure("flip", "flip rate, %", 100),
+    Measure("third_class", "a third class, %", 100),
+    Measure("target_posterior", "p(q), %", 100),
+    Measure("tipping_gap", "|log p(p) - log p(q)|, nats", digits=3),
+    Measure("alpha", "step length α", digits=3),
+    Measure("l1", "L1"),
+    Measure("l2", "L2"),
+    Measure("en", "EN = L1 + L2"),
+    Measure("sparsity", "pixels changed, %", 100),
+    Measure("im1", "IM1", digits=4),
+    Measure("im2", "IM2 x 100", 100, 4),
+    Measure("fid", "FID (oracle's features)"),
+    Measure("oracle_agreement", "oracle sees q, %", 100),
+    Measure("label_variation", "LVS, nats", digits=4),
+    Measure("log_prob_after", "log p, nats", digits=1),
+    Measure("quantile_after", "log p: rank among training images, %", 100),
+    Measure("plausible", "plausible, %", 100),
+    Measure("heatmap_mass", "heatmap: mass in true pixels, %", 100),
+    Measure("heatmap_pointing", "heatmap: largest in true pixels, %", 100),
+    Measure("heatmap_rank", "heatmap: top pixels true, %", 100),
+    Measure("holds", "certificate holds, %", 100),
+    Measure("forward_evaluations", "evaluations of f"),
+    Measure("inverse_evaluations", "evaluations of its inverse"),
+    Measure("seconds", "time (median), ms", 1000),
+)
+"""In the order of tables."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One measure at one step.
+
+    Attributes:
+        step: its name.
+        measure: the key in :data:`MEASURES`.
+        value: the mean; of seconds the median.
+        low: lower end of its 95 % bootstrap interval; None where there is none.
+        high: the upper end.
+        count: counterfactuals it is over.
+    """
+
+    step: str
+    measure: str
+    value: float
+    low: float | None
+    high: float | None
+    count: int
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many counterfactuals of a step there are.
+
+    Attributes:
+        step: its name.
+        asked: pairs of an image and a target.
+        already: images that already are the target.
+        undefined: pairs without such a step.
+        exist: what averages are over.
+    """
+
+    step: str
+    asked: int
+    already: int
+    undefined: int
+    exist: int
+
+
+def reference_quantile(rows: Rows) -> float:
+    """The 5 % quantile of log p of the evaluated images, each counted once, in nats."""
+    _, first = np.unique(rows["index"], return_index=True)
+    return float(np.quantile(rows["log_prob_before"][first].astype(np.float64), PLAUSIBLE))
+
+
+def with_plausibility(rows: Rows, reference: float) -> Rows:
+    """The rows with a column ``plausible``: log p above the reference."""
+    plausible = is_plausible(torch.from_numpy(rows["log_prob_after"]), reference)
+    return rows | {"plausible": plausible.numpy()}
+
+
+def counted(rows: Rows, steps: Sequence[str]) -> list[Counts]:
+    """How many counterfactuals there are of each step."""
+    counts = []
+    for step in steps:
+        chosen = rows["step"] == step
+        already = int(rows["already"][chosen].sum())
+        exist = int(_exists(rows, step).sum())
+        asked = int(chosen.sum())
+        counts.append(Counts(step, asked, already, asked - already - exist, exist))
+    return counts
+
+
+def estimates(
+    rows: Rows, steps: Sequence[str], *, samples: int = 1000, seed: int = 0
+) -> list[Estimate]:
+    """Averages over the counterfactuals that exist, with 95 % bootstrap intervals.
+
+    Args:
+        rows: of all steps.
+        steps: their names.
+        samples: of the bootstrap.
+        seed: of the bootstrap.
+
+    Returns:
+        By step and measure; none for a step without any counterfactual.
+    """
+    found = []
+    for step in steps:
+        exists = _exists(rows, step)
+        if not exists.any():
+            continue
+        for key in (measure.key for measure in MEASURES):
+            value, low, high, count = None, None, None, int(exists.sum())
+            if key == "fid":
+                value = frechet_distance(rows, exists)
+            elif key == "seconds":
+                value = float(np.median(rows[key][exists]))
+            elif key in rows:
+                values = rows[key][exists].astype(np.float64)
+                values = torch.from_numpy(values[~np.isnan(values)])  # no truth, no measure
+                if count := len(values):
+                    value = values.mean().item()
+                    low, high = bootstrap_interval(values, samples=samples, seed=seed)
+            if value is not None:
+                found.append(Estimate(step, key, value, low, high, count))
+    return found
+
+
+def frechet_distance(rows: Rows, chosen: np.ndarray) -> float | None:
+    """FID of the chosen counterfactuals and all evaluated images, each image once.
+
+    None without an oracle's features, or with fewer than two of one kind.
+    """
+    if "features" not in rows:
+        return None
+    _, first = np.unique(rows["index"], return_index=True)
+    if min(len(first), chosen.sum()) < 2:
+        return None
+    metric = fid(_Known(rows["features"].shape[1]))
+    metric.distributed_available_fn = lambda: False  # the rows of all processes are here
+    metric.update(torch.from_numpy(rows["input_features"][first]), real=True)
+    metric.update(torch.from_numpy(rows["features"][chosen]), real=False)
+    return float(metric.compute())
+
+
+def pair_means(rows: Rows, key: str, step: str, num_classes: int) -> Tensor:
+    """Mean of a column for each pair of source p and target q, (K, K) float64.
+
+    NaN for pairs of which no counterfactual exists.
+    """
+    exists = _exists(rows, step)
+    cell = rows["source"][exists] * num_classes + rows["target"][exists]
+    size = num_classes**2
+    sums = np.bincount(cell, rows[key][exists].astype(np.float64), size)
+    counts = np.bincount(cell, minlength=size)
+    means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+    return torch.from_numpy(means).reshape(num_classes, num_classes)
+
+
+def _exists(rows: Rows, step: str) -> np.ndarray:
+    """Which rows (R,) are counterfactuals of a step: neither the target before, nor without one."""
+    return (rows["step"] == step) & rows["defined"] & ~rows["already"]
+
+
+class _Known(nn.Module):
+    """Features that are computed already."""
+
+    def __init__(self, num_features: int):
+        super().__init__()
+        self.num_features = num_features
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features
