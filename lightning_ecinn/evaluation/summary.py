@@ -143,7 +143,7 @@ def counted(rows: Rows, steps: Sequence[str]) -> list[Counts]:
 def estimates(
     rows: Rows, steps: Sequence[str], *, samples: int = 1000, seed: int = 0
 ) -> list[Estimate]:
-    """Averages over the counterfactuals that exist, with 95 % bootstrap intervals.
+    """Averages over the counterfactuals that exist, with 95 % bootstrap intervals over images.
 
     Args:
         rows: of all steps.
@@ -166,11 +166,14 @@ def estimates(
             elif key == "seconds":
                 value = float(np.median(rows[key][exists]))
             elif key in rows:
-                values = rows[key][exists].astype(np.float64)
-                values = torch.from_numpy(values[~np.isnan(values)])  # no truth, no measure
+                known = exists & ~np.isnan(rows[key].astype(np.float64))  # no truth, no measure
+                values = torch.from_numpy(rows[key][known].astype(np.float64))
+                images = torch.from_numpy(rows["index"][known])
                 if count := len(values):
                     value = values.mean().item()
-                    low, high = bootstrap_interval(values, samples=samples, seed=seed)
+                    low, high = bootstrap_interval(
+                        values, samples=samples, seed=seed, groups=images
+                    )
             if value is not None:
                 found.append(Estimate(step, key, value, low, high, count))
     return found

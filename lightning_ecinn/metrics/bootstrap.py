@@ -9,7 +9,11 @@ __all__ = ["bootstrap_interval"]
 
 
 def bootstrap_interval(
-    values: Tensor, samples: int = 1000, level: float = 0.95, seed: int = 0
+    values: Tensor,
+    samples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+    groups: Tensor | None = None,
 ) -> tuple[float, float]:
     """Percentile interval of the mean (Efron 1979), the same for the same seed.
 
@@ -18,6 +22,8 @@ def bootstrap_interval(
         samples: how often N values are drawn with replacement.
         level: share of the drawn means inside the interval.
         seed: of the draws.
+        groups: whole numbers (N,), such as the image that each value is about: values of one group
+            are drawn together, for they are not independent.
 
     Returns:
         The interval's low and high end.
@@ -35,9 +41,13 @@ def bootstrap_interval(
         raise ValueError(
             f"level is {level} and samples {samples}; give a share between 0 and 1, and 1 or more."
         )
-    generator, n = torch.Generator().manual_seed(seed), len(values)
+    sums, sizes = values, torch.ones_like(values)
+    if groups is not None:
+        _, number = groups.cpu().unique(return_inverse=True)
+        sums, sizes = (number.bincount(weights=column) for column in (values, sizes))
+    generator, n = torch.Generator().manual_seed(seed), len(sums)
     draws = (torch.randint(n, (n,), generator=generator) for _ in range(samples))
-    means = torch.stack([values[drawn].mean() for drawn in draws])
+    means = torch.stack([sums[drawn].sum() / sizes[drawn].sum() for drawn in draws])
     tail = (1 - level) / 2
     low, high = means.quantile(torch.tensor([tail, 1 - tail], dtype=torch.double)).tolist()
     return low, high

@@ -1,13 +1,68 @@
-"""The small model that ships with the package."""
+"""The models that ship with the package."""
+
+import json
+
+import pytest
+import torch
 
 import experiments
+from datamodules import MNIST, FakeMNIST
+from lightning_ecinn import Explainer
 from lightning_ecinn.cli import main
 
+NAMES = {"mnist_small": MNIST, "mnist": MNIST, "fake_mnist": FakeMNIST}
 
-def test_the_shipped_model_can_be_tested(tmp_path):
+
+def some_images(name, count):
+    data = NAMES[name](source="sample")
+    data.setup("test")
+    images, labels, _ = data.dataset("test")[torch.arange(count)]
+    return data, images, labels
+
+
+def test_there_are_no_others():
+    files = {path.stem for path in experiments.MODELS.glob("*.ckpt")}
+    assert files == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_small_and_says_how_it_was_made(name):
+    folder = experiments.MODELS
+    assert (folder / f"{name}.ckpt").stat().st_size < 8 * 2**20
+    assert (folder / f"{name}.config.yaml").read_text()
+    assert json.loads((folder / f"{name}.json").read_text())["latest"]["test/accuracy"] > 0.99
+    assert f"`{name}.ckpt`" in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_explains_by_name(name):
+    data, images, labels = some_images(name, 40)
+    explainer = Explainer.from_checkpoint(f"pretrained:{name}")
+    assert explainer.class_names == tuple(data.class_names)
+    assert (explainer.posterior(images).argmax(1) == labels).float().mean() > 0.95
+    cf = explainer.explain(images, (labels + 1) % 10, undefined="keep")
+    assert cf.certificate.holds.float().mean() > 0.95, cf.certificate.reason
+
+
+def test_of_fake_digits_the_right_pixels_change():
+    data, images, labels = some_images("fake_mnist", 40)
+    target = (labels + 3) % 10
+    cf = Explainer.from_checkpoint("pretrained:fake_mnist").explain(images, target)
+    change = (cf.image_8bit - cf.input).abs()
+    mask = data.mask(labels, target)
+    assert cf.certificate.holds.all()
+    assert ((change * mask).sum((1, 2, 3)) / change.sum((1, 2, 3))).mean() > 0.75
+    assert (change * mask).sum((1, 2, 3)).min() > 1.9  # one pixel goes, one comes
+
+
+def test_no_such_model_is_one_sentence():
+    with pytest.raises(ValueError, match="there is no such model; those that ship are .*mnist"):
+        Explainer.from_checkpoint("pretrained:cifar")
+
+
+def test_the_command_line_tests_it_by_name(tmp_path):
     """One batch of the sample's test images, with the whole command line."""
-    path = experiments.FOLDER / "models" / "mnist_small.ckpt"
-    given = [f"--ckpt_path={path}", f"--trainer.default_root_dir={tmp_path}"]
+    given = ["--ckpt_path=pretrained:mnist_small", f"--trainer.default_root_dir={tmp_path}"]
     given += ["--trainer.limit_test_batches=1", "--trainer.callbacks=null"]
     cli = main(["test", "--config=quickstart.yaml", *given])
     metrics = cli.trainer.callback_metrics

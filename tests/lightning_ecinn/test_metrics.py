@@ -230,6 +230,18 @@ def test_the_bootstrap_is_close_to_scipys():
     assert metrics.bootstrap_interval(torch.full((5,), 0.25)) == (0.25, 0.25)
 
 
+def test_values_of_one_group_are_drawn_together():
+    """Nine copies of each image say no more than one."""
+    values = torch.rand(50, generator=torch.manual_seed(2))
+    groups = torch.arange(50)
+    once = metrics.bootstrap_interval(values, groups=groups)
+    assert once == metrics.bootstrap_interval(values)
+    copies = metrics.bootstrap_interval(values.repeat(9), groups=10 * groups.repeat(9))
+    assert copies == pytest.approx(once, rel=1e-12)
+    low, high = metrics.bootstrap_interval(values.repeat(9))
+    assert high - low < 0.5 * (once[1] - once[0])
+
+
 @pytest.mark.parametrize(
     ("values", "settings", "message"),
     [
