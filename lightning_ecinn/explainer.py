@@ -58,9 +58,10 @@ class Explainer:
         chunk_size: pictures that go through the network at once; bounds the memory.
 
     Example:
-        >>> explainer = Explainer.from_checkpoint("last.ckpt")  # doctest: +SKIP
+        >>> explainer = Explainer.from_checkpoint("pretrained:mnist")  # doctest: +SKIP
         >>> cf = explainer.explain(images, target=3)  # doctest: +SKIP
         >>> cf.image, cf.alpha, cf.heatmap  # doctest: +SKIP
+        >>> cf.certificate.holds, cf.certificate.reason  # doctest: +SKIP
     """
 
     def __init__(
@@ -97,7 +98,8 @@ class Explainer:
         """Load a checkpoint of this project; it is read with ``weights_only=True``.
 
         Args:
-            path: a ``.ckpt`` file written by ``fit``.
+            path: a ``.ckpt`` file written by ``fit``, or the name of a model that ships with the
+                package: "pretrained:mnist", "pretrained:fake_mnist", "pretrained:mnist_small".
             device: where to compute.
             dtype: ``torch.float32`` or ``torch.float64``; double precision inverts any flow.
             **kwargs: passed to :class:`Explainer`.

@@ -59,7 +59,7 @@ MEASURES = (
     Measure("sparsity", "pixels changed, %", 100),
     Measure("im1", "IM1", digits=4),
     Measure("im2", "IM2 x 100", 100, 4),
-    Measure("fid", "FID (oracle's features)"),
+    Measure("fid", "FID (oracle's features)", digits=3),
     Measure("oracle_agreement", "oracle sees q, %", 100),
     Measure("label_variation", "LVS, nats", digits=4),
     Measure("log_prob_after", "log p, nats", digits=1),
