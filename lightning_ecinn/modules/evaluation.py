@@ -25,6 +25,7 @@ from lightning_ecinn.evaluation import (
     read_images,
 )
 from lightning_ecinn.explainer import Explainer
+from lightning_ecinn.modules.shared import check_precision
 
 __all__ = ["CounterfactualEvaluation", "EvaluationData"]
 
@@ -191,16 +192,24 @@ class CounterfactualEvaluation(pl.LightningModule):
         assert isinstance(data, EvaluationData)
         return data
 
+    def setup(self, stage: str) -> None:
+        """Refuse precisions in which no flow can be inverted."""
+        check_precision(self.trainer)
+
     def on_predict_start(self) -> None:
         """Forget an earlier evaluation."""
         self.judges.to(self.device)
         self._parts = []
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> int:
-        """Keep the rows of a batch; of "all" targets only those that the image is not already."""
+        """Keep the rows of a batch; of "all" targets only those that the image is not already.
+
+        Judges too look in full precision, however the network was trained.
+        """
         mask = partial(self.data.true_pixels, batch["index"])
         for step in self.steps:
-            rows = measured(self.explainer, batch, step, self.judges, mask)
+            with torch.autocast(self.device.type, enabled=False):
+                rows = measured(self.explainer, batch, step, self.judges, mask)
             if self.data.targets == "all":
                 rows = {name: column[~rows["already"]] for name, column in rows.items()}
             self._parts.append(rows)

@@ -28,6 +28,7 @@ from lightning_ecinn.metrics import heatmap_mass
 from lightning_ecinn.modules.shared import (
     Stage,
     check_description,
+    check_precision,
     check_same_images,
     one_cycle,
     seed_step,
@@ -190,11 +191,7 @@ class IBINN(pl.LightningModule):
 
     def setup(self, stage: str) -> None:
         """Refuse precisions in which no flow can be inverted; compile, where that is asked for."""
-        if self.trainer.precision.endswith("-true") and self.trainer.precision[:2] in ("16", "bf"):
-            raise ValueError(
-                f"An invertible network can't be computed in {self.trainer.precision}: give "
-                'precision: bf16-mixed, "32-true" or "64-true".'
-            )
+        check_precision(self.trainer)
         if self._settings.compile and stage == "fit":
             self.compile_blocks()
 

@@ -10,7 +10,14 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
-__all__ = ["Stage", "check_description", "check_same_images", "one_cycle", "seed_step"]
+__all__ = [
+    "Stage",
+    "check_description",
+    "check_precision",
+    "check_same_images",
+    "one_cycle",
+    "seed_step",
+]
 
 Stage = Literal["train", "val", "test"]
 _STREAMS = {"train": 0, "val": 1, "test": 2}
@@ -22,6 +29,15 @@ def check_description(image_shape: Sequence[int] | None, num_classes: int | None
         raise ValueError(
             "The data module must say what its images are: give it the attributes image_shape, "
             "(C, H, W), and num_classes."
+        )
+
+
+def check_precision(trainer: pl.Trainer) -> None:
+    """Refuse precisions in which no flow can be inverted."""
+    if trainer.precision in ("16-true", "bf16-true"):
+        raise ValueError(
+            f"An invertible network can't be computed in {trainer.precision}: give precision: "
+            'bf16-mixed, "32-true" or "64-true".'
         )
 
 

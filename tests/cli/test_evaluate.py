@@ -166,6 +166,17 @@ def test_targets_from_a_file_and_an_oracle_of_other_classes(evaluate, models, tm
     assert "The oracle knows other classes (0, 1)" in out
 
 
+def test_mixed_precision_changes_nothing(evaluate, models, tmp_path):
+    judges = [f"--{name}={models[name]}" for name in ("oracle", "autoencoders")]
+    found = []
+    for precision in ("32-true", "bf16-mixed"):
+        root = tmp_path / precision
+        given = ["--count=5", "--steps", "convincing", f"--trainer.default_root_dir={root}"]
+        evaluate(*given, *judges, f"--trainer.precision={precision}", "--trainer.logger=false")
+        found.append(rows_of(root))
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize("world", [1, 2, 5])
 def test_batches_are_the_same_under_any_number_of_processes(bars, world):
     def batches(rank, world):
@@ -233,6 +244,7 @@ def test_two_processes_give_what_one_gives(models, tiny, tmp_path):
             "has no class means, so there are no counterfactuals",
         ),
         (["--model=SmallCNN"], "flow", "generative classifier"),
+        (["--trainer.precision=bf16-true"], "flow", "can't be computed in bf16-true"),
     ],
 )
 def test_mistakes_give_one_sentence(evaluate, models, tmp_path, capsys, words, ckpt, message):
