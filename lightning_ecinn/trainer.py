@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pytorch_lightning as pl
 import torch
@@ -26,6 +27,21 @@ from lightning_ecinn.modules.evaluation import CounterfactualEvaluation, Evaluat
 from lightning_ecinn.modules.shared import check_same_images
 
 __all__ = ["ECINNTrainer"]
+
+
+def _whole_numbers_first() -> None:
+    """Let the command line read 1 as a number of batches, not as 1.0, which means all of them.
+
+    Lightning says Optional[Union[int, float]]; where another package said Optional[Union[float,
+    int]] before, typing hands out that one, and the parser tries float first.
+    """
+    annotations = inspect.unwrap(pl.Trainer.__init__).__annotations__
+    for name, hint in annotations.items():
+        if set(get_args(hint)) == {int, float, type(None)}:
+            annotations[name] = int | float | None
+
+
+_whole_numbers_first()
 
 
 class _BuildNow(pl.Callback):

@@ -39,6 +39,14 @@ def test_a_shipped_experiment_is_found_from_anywhere(capsys, tmp_path, monkeypat
     assert config["model"]["class_path"] == "lightning_ecinn.modules.IBINN"
 
 
+def test_one_batch_is_not_all_of_them(capsys):
+    """A whole number is a number of batches, a number with a point a share of them."""
+    given = ["--trainer.limit_test_batches=1", "--trainer.limit_predict_batches=1.0"]
+    trainer = printed_config(capsys, "--config=smoke.yaml", *given)["trainer"]
+    found = {split: trainer[f"limit_{split}_batches"] for split in ("val", "test", "predict")}
+    assert repr(found) == repr({"val": 1, "test": 1, "predict": 1.0})
+
+
 def test_the_current_folder_comes_first(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = SMOKE.read_text().replace("experiment: smoke", "experiment: mine")
