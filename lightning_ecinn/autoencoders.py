@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lightning_ecinn.archives import archive_name, read_archive
 from lightning_ecinn.checkpoints import read_weights
 from lightning_ecinn.classifier import checked_names
 
@@ -148,9 +146,9 @@ def load_autoencoders(path: str | PathLike[str]) -> Autoencoders:
         FileNotFoundError: if there is no such file.
         ValueError: if the file holds no autoencoders, or not those of the prefix.
     """
-    published = re.fullmatch(r"(.+\.npz)(?::(.*))?", str(path))
-    if published:
-        return _published(Path(published[1]).expanduser(), published[2])
+    archive, prefix = archive_name(str(path))
+    if archive.suffix == ".npz":
+        return _published(archive.expanduser(), prefix)
     checkpoint = read_weights(
         path,
         kind="a checkpoint of autoencoders",
@@ -158,8 +156,8 @@ def load_autoencoders(path: str | PathLike[str]) -> Autoencoders:
         "FILE.npz:PREFIX for published ones",
         entries=("autoencoders", "state_dict"),
     )
-    prefix, state = "autoencoders.", checkpoint["state_dict"]
-    weights = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    start, state = "autoencoders.", checkpoint["state_dict"]
+    weights = {k.removeprefix(start): v for k, v in state.items() if k.startswith(start)}
     try:
         autoencoders = Autoencoders(**checkpoint["autoencoders"])
         autoencoders.load_state_dict(weights)
@@ -174,9 +172,8 @@ def _published(path: Path, prefix: str | None) -> Autoencoders:
     if not path.is_file():
         raise FileNotFoundError(f"There are no autoencoders at {path.absolute()}.")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: torch.from_numpy(file[key]) for key in file.files}
-    except (OSError, ValueError, TypeError, BadZipFile) as error:
+        arrays = {key: torch.from_numpy(array) for key, array in read_archive(path)[0].items()}
+    except (ValueError, TypeError) as error:  # TypeError: arrays that are not numbers
         raise ValueError(f"{path} is not a file of published autoencoders: {error}") from None
     sets = sorted({key.rpartition("ae_")[0].rstrip("/") for key in arrays if "ae_" in key})
     if prefix is None and len(sets) == 1:

@@ -13,7 +13,7 @@ GUARD = "lightning_ecinn.torchvision_guard"
 # What may import what: a name may import its own level and those before it. The longest name
 # that fits counts.
 LEVELS = [
-    {GUARD, "experiments"},
+    {GUARD, "experiments", "lightning_ecinn.archives"},
     {"lightning_ecinn.flows", "lightning_ecinn.mixture", "lightning_ecinn.preprocessing"},
     {"lightning_ecinn.classifier", "lightning_ecinn.networks"},
     {"lightning_ecinn.checkpoints"},

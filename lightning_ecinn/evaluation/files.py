@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from lightning_ecinn.archives import archive_name, read_archive
 
 __all__ = ["read_images", "read_targets"]
 
@@ -79,20 +80,18 @@ def _existing(path: Path, option: str) -> Path:
 def _archive(
     name: str, option: str, needed: tuple[str, ...], optional: tuple[str, ...] = ()
 ) -> Mapping[str, np.ndarray]:
-    path, found, prefix = name.rpartition(".npz:")
-    file = _existing(Path(f"{path}.npz" if found else name), option)
-    prefix = f"{prefix}/" if found else ""
+    path, prefix = archive_name(name)
+    file, prefix = _existing(path, option), "" if prefix is None else f"{prefix}/"
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            keys = [key for key in (*needed, *optional) if prefix + key in archive]
-            arrays = {key: archive[prefix + key] for key in keys}
-            have = ", ".join(archive.files)
-    except (OSError, EOFError, ValueError, TypeError, BadZipFile) as error:  # not one of numpy's
+        found, names = read_archive(file, [prefix + key for key in (*needed, *optional)])
+    except ValueError as error:
         raise ValueError(f"{option} {name}: this is no .npz file of numbers ({error}).") from None
+    arrays = {key.removeprefix(prefix): array for key, array in found.items()}
     for key in needed:
         if key not in arrays:
             raise ValueError(
-                f"{option} {name}: there is no {prefix}{key} in it, only {have or 'nothing'}; "
+                f"{option} {name}: there is no {prefix}{key} in it, only "
+                f"{', '.join(names) or 'nothing'}; "
                 "PATH.npz:PREFIX chooses the arrays that begin with PREFIX/."
             )
     return arrays

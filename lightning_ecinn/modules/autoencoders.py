@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from lightning_ecinn.autoencoders import Autoencoders
-from lightning_ecinn.modules.shared import Stage, check_description, check_same_images, one_cycle
+from lightning_ecinn.modules.shared import Stage, adamw, check_description, check_same_images
 
 __all__ = ["ClassAutoencoders"]
 
@@ -78,9 +78,7 @@ class ClassAutoencoders(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW, which is Adam where there is no weight decay."""
-        h: Any = self.hparams
-        optimizer = torch.optim.AdamW(self.parameters(), lr=h.lr, weight_decay=h.weight_decay)
-        return one_cycle(self, optimizer, warmup=0.2) if h.schedule == "onecycle" else optimizer
+        return adamw(self)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store what builds the autoencoders again, for `load_autoencoders`."""

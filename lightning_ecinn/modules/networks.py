@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import pytorch_lightning as pl
-import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torchmetrics.functional import accuracy
 
 from lightning_ecinn.modules.shared import (
     Stage,
+    adamw,
     check_description,
     check_same_images,
-    one_cycle,
     seed_step,
 )
 from lightning_ecinn.networks import ConvNetwork, InceptionNetwork, Network
@@ -66,13 +65,7 @@ class NetworkModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW, which is Adam where there is no weight decay."""
-        h = self._settings
-        optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=h.lr, weight_decay=h.weight_decay
-        )
-        if h.schedule == "onecycle":
-            return one_cycle(self, optimizer, warmup=0.2)
-        return optimizer
+        return adamw(self)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store what builds the network again, so that `load_network` needs nothing else."""

@@ -12,6 +12,7 @@ import torch
 
 __all__ = [
     "Stage",
+    "adamw",
     "check_description",
     "check_precision",
     "check_same_images",
@@ -57,6 +58,18 @@ def seed_step(module: pl.LightningModule, stage: Stage, step: int) -> None:
     run_seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
     key = [run_seed, _STREAMS[stage], step, module.global_rank]
     torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1))
+
+
+def adamw(module: pl.LightningModule) -> Any:
+    """Lightning's configuration of AdamW, which is Adam where there is no weight decay.
+
+    Args:
+        module: with the hyperparameters ``lr``, ``weight_decay`` and ``schedule``, "constant" or
+            "onecycle"; all of its parameters are trained.
+    """
+    h: Any = module.hparams
+    optimizer = torch.optim.AdamW(module.parameters(), lr=h.lr, weight_decay=h.weight_decay)
+    return one_cycle(module, optimizer, warmup=0.2) if h.schedule == "onecycle" else optimizer
 
 
 def one_cycle(

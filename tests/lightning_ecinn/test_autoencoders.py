@@ -140,8 +140,12 @@ def test_wrong_files_are_named(fitted, tmp_path):
     with pytest.raises(ValueError, match="do not fit this version"):
         load_autoencoders(tmp_path / "torn.ckpt")
     (tmp_path / "text.npz").write_text("no")
-    with pytest.raises(ValueError, match="is not a file of published autoencoders"):
-        load_autoencoders(tmp_path / "text.npz")
+    (tmp_path / "empty.npz").touch()
+    with (tmp_path / "one_array.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    for name in ("text.npz", "empty.npz", "one_array.npz"):
+        with pytest.raises(ValueError, match="is not a file of published autoencoders"):
+            load_autoencoders(tmp_path / name)
 
 
 def test_published_files_by_prefix(tmp_path):
