@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from lightning_ecinn.flows import CouplingBlock
-from lightning_ecinn.modules import IBINN
+from lightning_ecinn.training import IBINN
 
 __all__ = ["SIDES", "Footprint", "MemoryModel", "chain", "deep", "deepest", "footprint"]
 

@@ -12,11 +12,11 @@ import numpy as np
 import yaml
 from PIL import Image
 
-import experiments
 from benchmarks.command import command
 from benchmarks.measure import Table, interleaved
 from benchmarks.steps import Bare, training_step
-from datamodules import MNIST, CelebAHQ, DrawnFaces, FakeMNIST, InMemoryDataModule
+from lightning_ecinn import shipped
+from lightning_ecinn.datamodules import MNIST, CelebAHQ, DrawnFaces, FakeMNIST, InMemoryDataModule
 
 __all__ = ["run", "write_celeba_hq"]
 
@@ -88,7 +88,7 @@ def _endless(data: InMemoryDataModule) -> Iterator[Any]:
 
 def _network(experiment: str, data: InMemoryDataModule) -> Bare:
     """The network of an experiment's file, for these pictures; without its schedule."""
-    text = (experiments.FOLDER / f"{experiment}.yaml").read_text()
+    text = (shipped.FOLDER / f"{experiment}.yaml").read_text()
     settings = yaml.safe_load(text)["model"]["init_args"]
     own = {"schedule": "multistep", "lr": 1e-6}
     return Bare(data.image_shape, data.num_classes, **{**settings, **own})

@@ -22,12 +22,12 @@ from torch import Tensor
 from benchmarks.explaining import one_by_one
 from benchmarks.measure import Table, ratio
 from benchmarks.plain import plain
-from datamodules import MNIST
-from experiments import FOLDER
 from lightning_ecinn import Explainer, GenerativeClassifier
 from lightning_ecinn.attribution import attribute
+from lightning_ecinn.datamodules import MNIST
 from lightning_ecinn.flows import FoldedFlow
-from lightning_ecinn.preprocessing import round_to_8_bits
+from lightning_ecinn.models.preprocessing import round_to_8_bits
+from lightning_ecinn.shipped import FOLDER
 
 __all__ = ["counted", "run", "search"]
 

@@ -13,8 +13,8 @@ from benchmarks.command import command
 from benchmarks.growth import LAST, Axis, Growth, plot
 from benchmarks.measure import Table, interleaved, ratio
 from benchmarks.steps import MNIST, TINY, Network, RandomImages, random_batch, training_step
-from callbacks.class_means import build_class_means
 from lightning_ecinn import Explainer
+from lightning_ecinn.callbacks.class_means import build_class_means
 
 __all__ = ["run"]
 

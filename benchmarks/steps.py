@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from datamodules import InMemoryDataModule
-from lightning_ecinn.modules import IBINN
+from lightning_ecinn.datamodules import InMemoryDataModule
+from lightning_ecinn.training import IBINN
 
 __all__ = [
     "FACES",

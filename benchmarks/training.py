@@ -16,7 +16,7 @@ from benchmarks.measure import Table, in_child, interleaved, ratio
 from benchmarks.plain import plain
 from benchmarks.steps import FACES, MNIST, TINY, Network, RandomImages, Step, training_step
 from lightning_ecinn.allocator import keep_freed_memory
-from lightning_ecinn.modules import IBINN
+from lightning_ecinn.training import IBINN
 
 __all__ = ["run"]
 

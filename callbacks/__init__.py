@@ -1,15 +1,15 @@
 """Callbacks: class means, pictures and files of a run."""
 
-from callbacks.checkpoint import RunCheckpoint
-from callbacks.class_means import BuildClassMeans
-from callbacks.component_means import ComponentMeansFromData
-from callbacks.counterfactual_grid import CounterfactualGrid
-from callbacks.counterfactual_writer import CounterfactualWriter
-from callbacks.heatmap_comparison import HeatmapComparison
-from callbacks.metrics_json import MetricsJSON
-from callbacks.posterior_writer import PosteriorWriter
-from callbacks.samples import ClassSamples
-from callbacks.stop_on_nonfinite import NonFiniteLossError, StopOnNonFiniteLoss
+from lightning_ecinn.callbacks.checkpoint import RunCheckpoint
+from lightning_ecinn.callbacks.class_means import BuildClassMeans
+from lightning_ecinn.callbacks.component_means import ComponentMeansFromData
+from lightning_ecinn.callbacks.counterfactual_grid import CounterfactualGrid
+from lightning_ecinn.callbacks.counterfactual_writer import CounterfactualWriter
+from lightning_ecinn.callbacks.heatmap_comparison import HeatmapComparison
+from lightning_ecinn.callbacks.metrics_json import MetricsJSON
+from lightning_ecinn.callbacks.posterior_writer import PosteriorWriter
+from lightning_ecinn.callbacks.samples import ClassSamples
+from lightning_ecinn.callbacks.stop_on_nonfinite import NonFiniteLossError, StopOnNonFiniteLoss
 
 __all__ = [
     "BuildClassMeans",

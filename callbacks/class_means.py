@@ -17,10 +17,10 @@ from torch import nn
 from torchmetrics import CatMetric
 from tqdm.auto import tqdm
 
-from callbacks.data import shuffled_training_batches, strided_training_batches
-from lightning_ecinn.certificates import even_quantiles
-from lightning_ecinn.class_means import ClassMeans, check_significance
-from lightning_ecinn.modules import IBINN
+from lightning_ecinn.ecinn.certificates import even_quantiles
+from lightning_ecinn.ecinn.class_means import ClassMeans, check_significance
+from lightning_ecinn.training import IBINN
+from lightning_ecinn.training.batches import shuffled_training_batches, strided_training_batches
 
 __all__ = ["BuildClassMeans", "build_class_means", "reestimate_batch_norm"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytorch_lightning as pl
 import torch
 
-from callbacks.data import first_images
-from lightning_ecinn.class_means import ClassMeans
-from lightning_ecinn.modules import IBINN
+from lightning_ecinn.ecinn.class_means import ClassMeans
+from lightning_ecinn.training import IBINN
+from lightning_ecinn.training.batches import first_images
 
 __all__ = ["ComponentMeansFromData"]
 

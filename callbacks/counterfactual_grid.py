@@ -10,18 +10,18 @@ from matplotlib.figure import Figure
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
-from callbacks.data import CorrectImages
-from callbacks.end_of_run import DrawsAtTheEnd
-from callbacks.media import log_figure
-from lightning_ecinn.counterfactuals import (
+from lightning_ecinn.callbacks.end_of_run import DrawsAtTheEnd
+from lightning_ecinn.callbacks.loggers import log_figure
+from lightning_ecinn.ecinn.counterfactuals import (
     Counterfactual,
     Step,
     alpha_convincing,
     supplement_step,
 )
-from lightning_ecinn.explainer import Explainer
+from lightning_ecinn.ecinn.explainer import Explainer
 from lightning_ecinn.figures import magnified, picture_grid, posterior_percent
-from lightning_ecinn.modules import IBINN
+from lightning_ecinn.training import IBINN
+from lightning_ecinn.training.batches import CorrectImages
 
 __all__ = ["CounterfactualGrid"]
 

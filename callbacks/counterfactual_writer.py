@@ -8,8 +8,8 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
-from callbacks.prediction_writer import PredictionWriter
-from lightning_ecinn.counterfactuals import Counterfactual
+from lightning_ecinn.callbacks.prediction_writer import PredictionWriter
+from lightning_ecinn.ecinn.counterfactuals import Counterfactual
 
 __all__ = ["CounterfactualWriter"]
 

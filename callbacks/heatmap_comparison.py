@@ -8,14 +8,9 @@ import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
-from callbacks.data import Baselines, CorrectImages, progress, shap_baselines
-from callbacks.end_of_run import DrawsAtTheEnd
-from callbacks.media import log_figure, log_numbers
-from datamodules import InMemoryDataModule
-from datamodules.checks import SplitName
 from lightning_ecinn.attribution import LABELS
-from lightning_ecinn.checkpoints import load_model
-from lightning_ecinn.classifier import GenerativeClassifier
+from lightning_ecinn.callbacks.end_of_run import DrawsAtTheEnd
+from lightning_ecinn.callbacks.loggers import log_figure, log_numbers
 from lightning_ecinn.comparison import (
     FIGURE_9,
     UNITS,
@@ -27,11 +22,16 @@ from lightning_ecinn.comparison import (
     numbers_table,
     table_row,
 )
-from lightning_ecinn.explainer import Explainer
+from lightning_ecinn.datamodules import InMemoryDataModule
+from lightning_ecinn.datamodules.checks import SplitName
+from lightning_ecinn.ecinn.explainer import Explainer
 from lightning_ecinn.figures import heatmap_table
-from lightning_ecinn.modules import IBINN, NetworkModule
-from lightning_ecinn.networks import Network
+from lightning_ecinn.models.checkpoints import load_model
+from lightning_ecinn.models.classifier import GenerativeClassifier
+from lightning_ecinn.models.networks import Network
 from lightning_ecinn.runs import model_names
+from lightning_ecinn.training import IBINN, NetworkModule
+from lightning_ecinn.training.batches import Baselines, CorrectImages, progress, shap_baselines
 
 __all__ = ["HeatmapComparison"]
 

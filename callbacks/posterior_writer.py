@@ -8,8 +8,8 @@ import numpy as np
 import pytorch_lightning as pl
 from torch import Tensor
 
-from callbacks.prediction_writer import PredictionWriter
-from lightning_ecinn.modules import NetworkModule
+from lightning_ecinn.callbacks.prediction_writer import PredictionWriter
+from lightning_ecinn.training import NetworkModule
 
 __all__ = ["PosteriorWriter"]
 

@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import BasePredictionWriter
 from pytorch_lightning.utilities import rank_zero_info
 
-from callbacks.media import free_path
+from lightning_ecinn.callbacks.loggers import free_path
 
 __all__ = ["PredictionWriter"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytorch_lightning as pl
 import torch
 
-from callbacks.media import log_figure
+from lightning_ecinn.callbacks.loggers import log_figure
 from lightning_ecinn.figures import picture_grid
-from lightning_ecinn.modules import IBINN
+from lightning_ecinn.training import IBINN
 
 __all__ = ["ClassSamples"]
 

@@ -1,18 +1,15 @@
 """Data sets as LightningDataModules: uint8 images in memory or mapped; a batch is one index."""
 
-# Before Lightning: lets torchvision import beside a torch that it was not compiled for.
-import lightning_ecinn.torchvision_guard  # noqa: F401, I001
-
-from datamodules.base import InMemoryDataModule
-from datamodules.celeba_hq import CelebAHQ
-from datamodules.dataset import ImageArrays, ImageBatch
-from datamodules.errors import DataNotFoundError
-from datamodules.faces import DrawnFaces
-from datamodules.fake_mnist import FakeMNIST
-from datamodules.image_files import ImageFilesDataModule, LabelledFiles
-from datamodules.image_folder import LabelledImages
-from datamodules.mnist import MNIST
-from datamodules.samplers import OrderedBatchSampler, TrainBatchSampler
+from lightning_ecinn.datamodules.base import InMemoryDataModule
+from lightning_ecinn.datamodules.batches.dataset import ImageArrays, ImageBatch
+from lightning_ecinn.datamodules.batches.samplers import OrderedBatchSampler, TrainBatchSampler
+from lightning_ecinn.datamodules.celeba_hq import CelebAHQ
+from lightning_ecinn.datamodules.checks import DataNotFoundError
+from lightning_ecinn.datamodules.faces import DrawnFaces
+from lightning_ecinn.datamodules.fake_mnist import FakeMNIST
+from lightning_ecinn.datamodules.image_files import ImageFilesDataModule, LabelledFiles
+from lightning_ecinn.datamodules.image_folder import LabelledImages
+from lightning_ecinn.datamodules.mnist import MNIST
 
 __all__ = [
     "MNIST",

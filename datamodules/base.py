@@ -9,7 +9,10 @@ from pytorch_lightning.utilities.warnings import PossibleUserWarning
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from datamodules.checks import (
+from lightning_ecinn.datamodules.batches.dataset import ImageArrays
+from lightning_ecinn.datamodules.batches.samplers import OrderedBatchSampler, TrainBatchSampler
+from lightning_ecinn.datamodules.batches.splits import stratified_split
+from lightning_ecinn.datamodules.checks import (
     SPLITS,
     SplitName,
     check_arrays,
@@ -17,9 +20,6 @@ from datamodules.checks import (
     check_description,
     check_split,
 )
-from datamodules.dataset import ImageArrays
-from datamodules.samplers import OrderedBatchSampler, TrainBatchSampler
-from datamodules.splits import stratified_split
 
 
 class InMemoryDataModule(pl.LightningDataModule):

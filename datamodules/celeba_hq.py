@@ -7,12 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from datamodules.attributes import class_names
-from datamodules.checks import SplitName
-from datamodules.image_files import ImageFilesDataModule, LabelledFiles, present
-from datamodules.readers.celeba import CelebAFiles, find_celeba
-from datamodules.readers.files import some
-from datamodules.splits import hold_out
+from lightning_ecinn.datamodules.batches.splits import hold_out
+from lightning_ecinn.datamodules.checks import SplitName
+from lightning_ecinn.datamodules.image_files import ImageFilesDataModule, LabelledFiles, present
+from lightning_ecinn.datamodules.readers.celeba import CelebAFiles, class_names, find_celeba
+from lightning_ecinn.datamodules.readers.files import some
 
 _OFFICIAL: dict[SplitName, int] = {"val": 2_993, "test": 2_824}
 """How many of CelebA-HQ's 30,000 pictures CelebA's partition holds out."""

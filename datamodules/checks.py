@@ -10,6 +10,10 @@ SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 
 
+class DataNotFoundError(FileNotFoundError):
+    """A data set is not on disk; the message says where it was looked for and what to do."""
+
+
 def check_split(split: str, argument: str = "split") -> None:
     """Raise a ValueError unless `split` is the name of a split."""
     if split not in SPLITS:

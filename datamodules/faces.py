@@ -8,11 +8,16 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from datamodules.attributes import class_names
-from datamodules.base import InMemoryDataModule
-from datamodules.checks import SplitName, check_at_least
-from datamodules.drawing import ATTRIBUTES, FaceParameters, draw_faces, draw_parameters
-from datamodules.seeding import FACES, random_state
+from lightning_ecinn.datamodules.base import InMemoryDataModule
+from lightning_ecinn.datamodules.batches.seeding import FACES, random_state
+from lightning_ecinn.datamodules.checks import SplitName, check_at_least
+from lightning_ecinn.datamodules.faces_drawing import (
+    ATTRIBUTES,
+    FaceParameters,
+    draw_faces,
+    draw_parameters,
+)
+from lightning_ecinn.datamodules.readers.celeba import class_names
 
 _CHUNK = 64
 """Faces drawn at once: few enough for the processor's caches."""

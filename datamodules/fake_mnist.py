@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from datamodules.checks import SplitName
-from datamodules.mnist import MNIST
-from datamodules.seeding import FAKE_LABELS, random_state
+from lightning_ecinn.datamodules.batches.seeding import FAKE_LABELS, random_state
+from lightning_ecinn.datamodules.checks import SplitName
+from lightning_ecinn.datamodules.mnist import MNIST
 
 
 class FakeMNIST(MNIST):

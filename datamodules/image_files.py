@@ -11,12 +11,16 @@ import torch
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
-from datamodules.base import InMemoryDataModule
-from datamodules.checks import SPLITS, SplitName
-from datamodules.dataset import ImageArrays
-from datamodules.errors import DataNotFoundError
-from datamodules.readers.cache import CachedImages, Format, cached_images, default_folder
-from datamodules.readers.files import Files, some
+from lightning_ecinn.datamodules.base import InMemoryDataModule
+from lightning_ecinn.datamodules.batches.dataset import ImageArrays
+from lightning_ecinn.datamodules.checks import SPLITS, DataNotFoundError, SplitName
+from lightning_ecinn.datamodules.readers.cache import (
+    CachedImages,
+    Format,
+    cached_images,
+    default_folder,
+)
+from lightning_ecinn.datamodules.readers.files import Files, some
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from datamodules.checks import SPLITS, SplitName
-from datamodules.image_files import ImageFilesDataModule, LabelledFiles, present
-from datamodules.readers.files import open_files
-from datamodules.readers.table import Table, read_table
-from datamodules.splits import hold_out
+from lightning_ecinn.datamodules.batches.splits import hold_out
+from lightning_ecinn.datamodules.checks import SPLITS, SplitName
+from lightning_ecinn.datamodules.image_files import ImageFilesDataModule, LabelledFiles, present
+from lightning_ecinn.datamodules.readers.files import open_files
+from lightning_ecinn.datamodules.readers.table import Table, read_table
 
 _SPLIT_WORDS = {
     "train": ("train", "training"),

@@ -10,10 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.base import InMemoryDataModule
-from datamodules.checks import SplitName
-from datamodules.errors import DataNotFoundError
-from datamodules.idx import find_idx, read_idx
+from lightning_ecinn.datamodules.base import InMemoryDataModule
+from lightning_ecinn.datamodules.checks import DataNotFoundError, SplitName
+from lightning_ecinn.datamodules.readers.idx import find_idx, read_idx
 
 SAMPLE = Path(__file__).parent / "data" / "mnist_sample.npz"
 _VAL_SIZE = {"full": 5000, "sample": 1000}

@@ -1,30 +1,25 @@
-"""Counterfactual explanations in closed form from invertible classifiers (ECINN)."""
+"""Counterfactual explanations in closed form from invertible classifiers (ECINN).
 
-from lightning_ecinn.torchvision_guard import import_torchvision
+Every name below is imported when it is first used, so that ``import lightning_ecinn`` costs
+nothing; ``__init__.pyi`` is the one list of them. They live in these packages:
 
-import_torchvision()  # before anything imports torchmetrics or Lightning
+======================  ==========================================================================
+ecinn                   the paper: class means, steps, counterfactuals, certificates, `Explainer`
+models                  classifiers and autoencoders, and how they are read from files
+flows                   the invertible network
+attribution             heatmaps
+training, callbacks     LightningModules, and what they do beside training
+datamodules             data sets as LightningDataModules
+======================  ==========================================================================
 
-from lightning_ecinn.certificates import Certificate  # noqa: E402
-from lightning_ecinn.checkpoints import load_classifier, load_model, load_network  # noqa: E402
-from lightning_ecinn.classifier import GenerativeClassifier  # noqa: E402
-from lightning_ecinn.counterfactuals import Counterfactual  # noqa: E402
-from lightning_ecinn.explainer import Explainer  # noqa: E402
-from lightning_ecinn.flows import ib_inn  # noqa: E402
-from lightning_ecinn.importing import import_ibinn  # noqa: E402
-from lightning_ecinn.networks import ConvNetwork, InceptionNetwork, Network  # noqa: E402
+Measures are in `lightning_ecinn.metrics`, pictures in `lightning_ecinn.figures`.
+"""
 
-__all__ = [
-    "Certificate",
-    "ConvNetwork",
-    "Counterfactual",
-    "Explainer",
-    "GenerativeClassifier",
-    "InceptionNetwork",
-    "Network",
-    "ib_inn",
-    "import_ibinn",
-    "load_classifier",
-    "load_model",
-    "load_network",
-]
+import lazy_loader
+
+from lightning_ecinn import torchvision_guard
+
+torchvision_guard.install()
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __version__ = "0.1.0"

@@ -1,53 +1,54 @@
 """The dependency arrows: the maths knows no trainer, and nothing points back."""
 
 import ast
+from configparser import ConfigParser
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("lightning_ecinn", "datamodules", "callbacks")
-GUARD = "lightning_ecinn.torchvision_guard"
+
+# Folders of the repository and the packages that they are installed as.
+FOLDERS = {
+    "lightning_ecinn": "lightning_ecinn",
+    "lightning_ecinn.datamodules": "datamodules",
+    "lightning_ecinn.callbacks": "callbacks",
+    "lightning_ecinn.experiments": "experiments",
+}
 
 # What may import what: a name may import its own level and those before it. The longest name
 # that fits counts.
 LEVELS = [
-    {GUARD, "experiments", "lightning_ecinn.archives"},
-    {"lightning_ecinn.flows", "lightning_ecinn.mixture", "lightning_ecinn.preprocessing"},
-    {"lightning_ecinn.classifier", "lightning_ecinn.networks"},
-    {"lightning_ecinn.checkpoints"},
     {
-        "lightning_ecinn.losses",
-        "lightning_ecinn.certificates",
-        "lightning_ecinn.class_means",
-        "lightning_ecinn.counterfactuals",
-        "lightning_ecinn.explainer",
-        "lightning_ecinn.attribution",
-        "lightning_ecinn.metrics",
-        "lightning_ecinn.autoencoders",
-    },
-    {"lightning_ecinn"},  # the public face, and any module without a line of its own
-    {
-        "lightning_ecinn.figures",
-        "lightning_ecinn.comparison",
+        "lightning_ecinn",
+        "lightning_ecinn.torchvision_guard",
+        "lightning_ecinn.experiments",
+        "lightning_ecinn.shipped",
+        "lightning_ecinn.allocator",
         "lightning_ecinn.runs",
-        "datamodules",
     },
-    {"lightning_ecinn.modules"},
-    {"callbacks"},
-    {"lightning_ecinn.trainer", "lightning_ecinn.parsing"},
-    {"lightning_ecinn.cli", "lightning_ecinn.__main__"},
+    {"lightning_ecinn.flows"},
+    {"lightning_ecinn.models"},
+    {"lightning_ecinn.metrics", "lightning_ecinn.ecinn"},
+    {"lightning_ecinn.attribution"},
+    {"lightning_ecinn.figures", "lightning_ecinn.datamodules"},
+    {"lightning_ecinn.comparison", "lightning_ecinn.evaluation"},
+    {"lightning_ecinn.training"},
+    {"lightning_ecinn.callbacks"},
+    {"lightning_ecinn.commands"},
+    {"lightning_ecinn.cli"},
+    {"lightning_ecinn.__main__"},
 ]
 MAY_IMPORT = {
     "pytorch_lightning": (
-        "lightning_ecinn.modules",
+        "lightning_ecinn.training",
+        "lightning_ecinn.commands",
         "lightning_ecinn.cli",
-        "lightning_ecinn.trainer",
-        "callbacks",
-        "datamodules",
+        "lightning_ecinn.callbacks",
+        "lightning_ecinn.datamodules",
     ),
-    "wandb": ("lightning_ecinn.cli", "callbacks.media"),
+    "wandb": ("lightning_ecinn.cli", "lightning_ecinn.callbacks.loggers"),
 }
 
 
@@ -57,16 +58,20 @@ def within(name, parent):
 
 def level(name):
     fits = [(len(k), n) for n, keys in enumerate(LEVELS) for k in keys if within(name, k)]
-    return max(fits)[1]
+    length, number = max(fits)
+    assert length > len("lightning_ecinn") or name == "lightning_ecinn", f"{name} has no level"
+    return number
 
 
-def module_name(path):
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+def module_name(package, path):
+    parts = path.relative_to(ROOT / FOLDERS[package]).with_suffix("").parts
+    return ".".join((package, *(parts[:-1] if parts[-1] == "__init__" else parts)))
 
 
 MODULES = {
-    module_name(path): path for package in PACKAGES for path in (ROOT / package).rglob("*.py")
+    module_name(package, path): path
+    for package, folder in FOLDERS.items()
+    for path in (ROOT / folder).rglob("*.py")
 }
 
 
@@ -85,7 +90,13 @@ def imports(name):
 
 
 def ours(name):
-    return {other for other in imports(name) if other in MODULES or other == "experiments"}
+    return {other for other in imports(name) if other in MODULES}
+
+
+def package(name):
+    """The room that a module is in, or itself."""
+    parts = name.split(".")
+    return ".".join(parts[:2])
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
@@ -97,6 +108,19 @@ def test_imports_point_one_way(name):
 def test_there_is_no_circle():
     graph = {name: ours(name) - {name} for name in MODULES}
     list(TopologicalSorter(graph).static_order())
+
+
+def test_there_is_no_circle_of_packages():
+    graph = {}
+    for name in MODULES:
+        graph.setdefault(package(name), set()).update(map(package, ours(name)))
+    list(TopologicalSorter({room: doors - {room} for room, doors in graph.items()}).static_order())
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_everything_is_imported_by_its_installed_name(name):
+    loose = {"datamodules", "callbacks", "experiments"}
+    assert not loose & {other.split(".")[0] for other in imports(name)}
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
@@ -114,7 +138,10 @@ def test_flows_know_only_themselves():
             assert all(within(other, "lightning_ecinn.flows") for other in ours(name)), name
 
 
-@pytest.mark.parametrize("name", ["mixture", "preprocessing", "losses", "metrics", "class_means"])
+@pytest.mark.parametrize(
+    "name",
+    ["models.mixture", "models.preprocessing", "training.losses", "metrics", "ecinn.class_means"],
+)
 def test_plain_maths_stands_alone(name):
     whole = f"lightning_ecinn.{name}"
     for module in (module for module in MODULES if within(module, whole)):
@@ -123,6 +150,16 @@ def test_plain_maths_stands_alone(name):
 
 def test_data_modules_know_nothing_of_models():
     for name in MODULES:
-        if within(name, "datamodules"):
-            foreign = {other for other in ours(name) if not within(other, "datamodules")}
-            assert foreign <= {GUARD}, f"{name} imports {foreign}"
+        if within(name, "lightning_ecinn.datamodules"):
+            foreign = {o for o in ours(name) if not within(o, "lightning_ecinn.datamodules")}
+            assert not foreign, f"{name} imports {foreign}"
+
+
+def test_every_package_is_installed():
+    config = ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    listed = config["options"]["packages"].split()
+    assert listed == sorted(listed)
+    assert set(listed) == {n for n, path in MODULES.items() if path.stem == "__init__"}
+    pairs = config["options"]["package_dir"].strip().splitlines()
+    assert dict(map(str.strip, pair.split("=")) for pair in pairs) == FOLDERS

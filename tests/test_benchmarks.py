@@ -8,7 +8,7 @@ from benchmarks import ceilings, explaining, peers
 from benchmarks.__main__ import main
 from benchmarks.explaining import one_by_one, usable_network
 from lightning_ecinn import Explainer
-from lightning_ecinn.preprocessing import round_to_8_bits
+from lightning_ecinn.models.preprocessing import round_to_8_bits
 
 TINY = {"blocks": (1, 1), "widths": (4, 4), "fc_width": 8}
 

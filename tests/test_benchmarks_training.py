@@ -8,14 +8,13 @@ import pytorch_lightning as pl
 import torch
 from tables import check_tables
 
-from benchmarks import footprint as model_of_memory
-from benchmarks import loading, memory, scale, training
+from benchmarks import footprint as model_of_memory, loading, memory, scale, training
 from benchmarks.footprint import MemoryModel, chain, deep, deepest, footprint
 from benchmarks.growth import Axis, Growth, power_law
 from benchmarks.measure import write
 from benchmarks.steps import TINY, Bare, RandomImages, training_step
-from datamodules import CelebAHQ, DrawnFaces
-from lightning_ecinn.modules import IBINN
+from lightning_ecinn.datamodules import CelebAHQ, DrawnFaces
+from lightning_ecinn.training import IBINN
 
 NETWORK = loading._network
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.mnist import read_full
+from lightning_ecinn.datamodules.mnist import read_full
 
 TRAIN_PER_CLASS, TEST_PER_CLASS = 3000, 300
 

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from datamodules.errors import DataNotFoundError
-from datamodules.readers.decode import decode
-from datamodules.readers.files import Files
+from lightning_ecinn.datamodules.checks import DataNotFoundError
+from lightning_ecinn.datamodules.readers.decode import decode
+from lightning_ecinn.datamodules.readers.files import Files
 
 _HAS_LOCKS = importlib.util.find_spec("fcntl") is not None
 """Not on Windows."""

@@ -7,13 +7,22 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from datamodules.errors import DataNotFoundError
-from datamodules.readers.files import Archive, Folder, open_files, some
+from lightning_ecinn.datamodules.checks import DataNotFoundError
+from lightning_ecinn.datamodules.readers.files import Archive, Folder, open_files, some
 
-__all__ = ["CelebAFiles", "find_celeba"]
+__all__ = ["CelebAFiles", "class_names", "find_celeba"]
 
 _LAST_TRAIN, _LAST_VAL = 162_770, 182_637
 """CelebA numbers its pictures from 1; its partition is by number."""
+
+
+def class_names(attribute: str) -> list[str]:
+    """Name the classes without and with an attribute as the ECINN paper does.
+
+    For Heavy_Makeup "not heavy makeup" and "heavy makeup".
+    """
+    name = attribute.replace("_", " ").lower()
+    return [f"not {name}", name]
 
 
 @dataclass(frozen=True)

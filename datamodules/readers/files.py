@@ -10,7 +10,7 @@ from stat import S_ISREG
 from typing import Protocol
 from zipfile import BadZipFile, ZipFile, is_zipfile
 
-from datamodules.errors import DataNotFoundError
+from lightning_ecinn.datamodules.checks import DataNotFoundError
 
 __all__ = ["Archive", "Files", "Folder", "open_files", "some"]
 

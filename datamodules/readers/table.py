@@ -7,8 +7,8 @@ from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
 
-from datamodules.errors import DataNotFoundError
-from datamodules.readers.files import Archive, Folder, some
+from lightning_ecinn.datamodules.checks import DataNotFoundError
+from lightning_ecinn.datamodules.readers.files import Archive, Folder, some
 
 __all__ = ["Table", "read_table"]
 

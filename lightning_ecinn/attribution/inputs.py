@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_ecinn.preprocessing import check_images, check_pixels
+from lightning_ecinn.models.preprocessing import check_images, check_pixels
 
 __all__ = ["checked_baselines", "checked_classes", "checked_images", "checked_option"]
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from lightning_ecinn.attribution.scores import PairScore
 from lightning_ecinn.attribution.task import Task
-from lightning_ecinn.classifier import GenerativeClassifier
-from lightning_ecinn.explainer import Explainer
+from lightning_ecinn.ecinn.explainer import Explainer
+from lightning_ecinn.models.classifier import GenerativeClassifier
 
 __all__ = ["LABELS", "METHODS", "OPTIONS", "REGISTRY", "Method"]
 

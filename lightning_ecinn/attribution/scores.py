@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from lightning_ecinn.attribution.inputs import checked_classes, checked_images
-from lightning_ecinn.classifier import GenerativeClassifier
-from lightning_ecinn.explainer import Explainer
+from lightning_ecinn.ecinn.explainer import Explainer
+from lightning_ecinn.models.classifier import GenerativeClassifier
 
 __all__ = ["Model", "PairScore", "pair_score", "posterior"]
 

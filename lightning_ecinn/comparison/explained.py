@@ -15,9 +15,9 @@ from lightning_ecinn.attribution import (
     attribute,
     posterior,
 )
-from lightning_ecinn.classifier import GenerativeClassifier
-from lightning_ecinn.explainer import Explainer
+from lightning_ecinn.ecinn.explainer import Explainer
 from lightning_ecinn.figures import HeatmapRow, posterior_percent
+from lightning_ecinn.models.classifier import GenerativeClassifier
 
 __all__ = [
     "FIGURE_9",

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from lightning_ecinn.attribution import attribute
-from lightning_ecinn.classifier import GenerativeClassifier
-from lightning_ecinn.explainer import Explainer
+from lightning_ecinn.ecinn.explainer import Explainer
 from lightning_ecinn.metrics import deletion_curve, insertion_curve
+from lightning_ecinn.models.classifier import GenerativeClassifier
 
 __all__ = ["FAITHFUL_METHODS", "direction_cosines", "faithfulness", "posteriors_along_path"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_ecinn.archives import archive_name, read_archive
+from lightning_ecinn.models.files import archive_name, read_archive
 
 __all__ = ["read_images", "read_targets"]
 

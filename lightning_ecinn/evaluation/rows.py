@@ -12,10 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_ecinn.autoencoders import Autoencoders
-from lightning_ecinn.counterfactuals import Counterfactual
-from lightning_ecinn.counterfactuals import Step as NamedStep
-from lightning_ecinn.explainer import Explainer
+from lightning_ecinn.ecinn.counterfactuals import Counterfactual, Step as NamedStep
+from lightning_ecinn.ecinn.explainer import Explainer
 from lightning_ecinn.metrics import (
     en,
     flip,
@@ -30,7 +28,8 @@ from lightning_ecinn.metrics import (
     sparsity,
     validity,
 )
-from lightning_ecinn.networks import Network
+from lightning_ecinn.models.autoencoders import Autoencoders
+from lightning_ecinn.models.networks import Network
 
 __all__ = ["STEPS", "Judges", "Rows", "Step", "check_steps", "joined", "measured", "step_name"]
 

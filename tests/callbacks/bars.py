@@ -5,7 +5,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from lightning_ecinn.modules import IBINN
+from lightning_ecinn.training import IBINN
 
 
 def bars(num_images, seed=0, as_float=False):

@@ -3,7 +3,7 @@
 import pytest
 from bars import PlainBars, network, trainer
 
-from callbacks import BuildClassMeans
+from lightning_ecinn.callbacks import BuildClassMeans
 
 
 @pytest.fixture(scope="session")

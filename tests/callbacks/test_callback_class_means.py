@@ -17,10 +17,10 @@ from bars import PlainBars, bars, network, trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader
 
-from callbacks import BuildClassMeans
-from datamodules import InMemoryDataModule
 from lightning_ecinn import Explainer
-from lightning_ecinn.certificates import log_prob_quantile
+from lightning_ecinn.callbacks import BuildClassMeans
+from lightning_ecinn.datamodules import InMemoryDataModule
+from lightning_ecinn.ecinn.certificates import log_prob_quantile
 
 ROOT = Path(__file__).parents[2]
 

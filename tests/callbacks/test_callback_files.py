@@ -7,7 +7,8 @@ import pytest
 import torch
 from bars import PlainBars, network, trainer
 
-from callbacks import (
+from lightning_ecinn import Explainer
+from lightning_ecinn.callbacks import (
     BuildClassMeans,
     CounterfactualWriter,
     MetricsJSON,
@@ -15,7 +16,6 @@ from callbacks import (
     RunCheckpoint,
     StopOnNonFiniteLoss,
 )
-from lightning_ecinn import Explainer
 
 
 def test_metrics_json(tmp_path):

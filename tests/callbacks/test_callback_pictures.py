@@ -8,10 +8,14 @@ from bars import PlainBars, network, trainer
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from torch.utils.data import TensorDataset
 
-from callbacks import BuildClassMeans, ClassSamples, CounterfactualGrid
-from callbacks import counterfactual_grid as module_under_test
-from callbacks.media import free_path, log_figure
 from lightning_ecinn import Explainer
+from lightning_ecinn.callbacks import (
+    BuildClassMeans,
+    ClassSamples,
+    CounterfactualGrid,
+    counterfactual_grid as module_under_test,
+)
+from lightning_ecinn.callbacks.loggers import free_path, log_figure
 from lightning_ecinn.figures import magnified, picture_grid
 
 NAMES = {

@@ -5,7 +5,7 @@ import pytorch_lightning as pl
 import torch
 from bars import PlainBars, network, trainer
 
-from callbacks import BuildClassMeans, ComponentMeansFromData
+from lightning_ecinn.callbacks import BuildClassMeans, ComponentMeansFromData
 
 
 class SeeBeginning(pl.Callback):

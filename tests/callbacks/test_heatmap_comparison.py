@@ -6,19 +6,23 @@ import pytest
 import torch
 from bars import PlainBars, bars, network, trainer
 
-from callbacks import BuildClassMeans, HeatmapComparison, MetricsJSON
-from callbacks import heatmap_comparison as module_under_test
-from datamodules import InMemoryDataModule
 from lightning_ecinn import Explainer
 from lightning_ecinn.attribution import Heatmap
+from lightning_ecinn.callbacks import (
+    BuildClassMeans,
+    HeatmapComparison,
+    MetricsJSON,
+    heatmap_comparison as module_under_test,
+)
 from lightning_ecinn.comparison import (
     Explained,
     HeatmapCorrelations,
     HeatmapNumbers,
     explain_by,
 )
+from lightning_ecinn.datamodules import InMemoryDataModule
 from lightning_ecinn.figures import heatmap_table
-from lightning_ecinn.modules import SmallCNN
+from lightning_ecinn.training import SmallCNN
 
 METHODS = ["ecinnh", "integrated_gradients", "deep_lift_shap"]
 

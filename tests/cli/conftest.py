@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lightning_ecinn.cli import main
+from lightning_ecinn.cli.main import main
 
 TINY = [
     "--model.blocks=[1,1]",

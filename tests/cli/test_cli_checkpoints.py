@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-import experiments
-from lightning_ecinn.cli import main
+from lightning_ecinn.cli.main import main
 
 
 @pytest.fixture
@@ -105,8 +104,8 @@ def test_start_from_weights(trained, tiny, tmp_path, monkeypatch, caplog):
     shipped.mkdir()
     start = shipped / "start.ckpt"
     start.write_bytes((trained.folder / "checkpoints" / "best.ckpt").read_bytes())
-    smoke = str(experiments.FOLDER / "smoke.yaml")
-    monkeypatch.setattr(experiments, "FOLDER", shipped)
+    smoke = str(shipped.FOLDER / "smoke.yaml")
+    monkeypatch.setattr(shipped, "FOLDER", shipped)
     arguments = ["--model.init_from=start.ckpt", "--model.init_scale=1.0", "--model.lr=1e-9"]
     arguments += [f"--trainer.default_root_dir={tmp_path / 'run'}", "--trainer.logger=false"]
     cli = main(["fit", f"--config={smoke}", *tiny, *arguments])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lightning_ecinn import ConvNetwork, GenerativeClassifier
-from lightning_ecinn.cli import main
+from lightning_ecinn.cli.main import main
 from lightning_ecinn.comparison import FIGURE_9
 from lightning_ecinn.runs import model_names
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_ecinn.cli import main
+from lightning_ecinn.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 TWO = ["--trainer.devices=2", "--trainer.strategy=ddp"]

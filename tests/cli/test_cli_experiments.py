@@ -5,16 +5,16 @@ import re
 import pytest
 import yaml
 
-import experiments
-from lightning_ecinn.cli import main
+from lightning_ecinn import shipped
+from lightning_ecinn.cli.main import main
 
-NAMES = sorted(path.name for path in experiments.FOLDER.glob("*.yaml"))
+NAMES = sorted(path.name for path in shipped.FOLDER.glob("*.yaml"))
 COMMAND = re.compile(r"^#\s+python -m lightning_ecinn fit (.*)$", re.MULTILINE)
 
 
 def files(name):
     """What the command in an experiment's heading reads: a fragment comes after a whole one."""
-    text = (experiments.FOLDER / name).read_text()
+    text = (shipped.FOLDER / name).read_text()
     commands = [re.findall(r"--config (\S+)", command) for command in COMMAND.findall(text)]
     return next((command for command in commands if command[-1] == name), [name])
 
@@ -24,18 +24,18 @@ def configs(name):
 
 
 def is_on_digits(name):
-    data = yaml.safe_load((experiments.FOLDER / files(name)[0]).read_text())["data"]
+    data = yaml.safe_load((shipped.FOLDER / files(name)[0]).read_text())["data"]
     return data["class_path"] in ("MNIST", "FakeMNIST")
 
 
 def is_flow(name):
-    model = yaml.safe_load((experiments.FOLDER / name).read_text())["model"]
+    model = yaml.safe_load((shipped.FOLDER / name).read_text())["model"]
     return model["class_path"] == "IBINN"
 
 
 def test_fragments_say_what_they_come_after():
     for name in NAMES:
-        content = yaml.safe_load((experiments.FOLDER / name).read_text())
+        content = yaml.safe_load((shipped.FOLDER / name).read_text())
         whole = all("class_path" in content.get(key, {}) for key in ("data", "model"))
         assert (len(files(name)) == 1) == whole, name
 

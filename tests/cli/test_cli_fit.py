@@ -8,8 +8,8 @@ import torch
 import yaml
 
 from lightning_ecinn import Explainer
-from lightning_ecinn.cli import main
-from lightning_ecinn.modules import IBINN
+from lightning_ecinn.cli.main import main
+from lightning_ecinn.training import IBINN
 
 
 def files(folder):
@@ -127,7 +127,7 @@ def test_fast_dev_run(tiny, tmp_path):
 
 def test_a_failed_run_leaves_no_folder(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("datamodules.mnist._download", lambda root: None)
+    monkeypatch.setattr("lightning_ecinn.datamodules.mnist._download", lambda root: None)
     with pytest.raises(SystemExit) as caught:
         main(["fit", "--config=smoke.yaml", "--data.source=full", "--data.root=nowhere"])
     assert caught.value.code == 2

@@ -7,7 +7,7 @@ import torch
 from published import published
 
 from lightning_ecinn import Explainer, GenerativeClassifier
-from lightning_ecinn.cli import main
+from lightning_ecinn.cli.main import main
 
 SMALL = {"blocks": [1, 1], "widths": [6, 8], "dropouts": [0, 0.25], "fc_width": 16}
 DATA = ["--config=smoke.yaml", "--trainer.limit_val_batches=1", "--data.val_size=28000"]

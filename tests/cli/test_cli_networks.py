@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lightning_ecinn import load_network
-from lightning_ecinn.cli import main
+from lightning_ecinn.cli.main import main
 
 FILES = ["--config=smoke.yaml", "--config=conv_net.yaml"]
 SIZE = ["--model.widths=[4,8]", "--model.lr=0.02"]
@@ -145,7 +145,7 @@ def test_data_of_another_shape_are_refused(fitted, trained, capsys, tmp_path, ou
 
 OTHER_DATA = """
 import torch
-from datamodules import InMemoryDataModule
+from lightning_ecinn.datamodules import InMemoryDataModule
 
 class Other(InMemoryDataModule):
     def __init__(self):

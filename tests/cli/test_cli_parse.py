@@ -7,11 +7,11 @@ import sys
 import pytest
 import yaml
 
-import experiments
-from lightning_ecinn.cli import main
-from lightning_ecinn.parsing import one_line
+from lightning_ecinn import shipped
+from lightning_ecinn.cli.main import main
+from lightning_ecinn.cli.parsing import one_line
 
-SMOKE = experiments.FOLDER / "smoke.yaml"
+SMOKE = shipped.FOLDER / "smoke.yaml"
 
 
 def printed_config(capsys, *arguments):
@@ -36,7 +36,7 @@ def test_a_shipped_experiment_is_found_from_anywhere(capsys, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     config = printed_config(capsys, "--config=smoke.yaml")
     assert config["experiment"] == "smoke"
-    assert config["model"]["class_path"] == "lightning_ecinn.modules.IBINN"
+    assert config["model"]["class_path"] == "lightning_ecinn.training.IBINN"
 
 
 def test_one_batch_is_not_all_of_them(capsys):
@@ -111,7 +111,7 @@ def test_a_mistake_gets_one_line(capsys, tmp_path, monkeypatch, arguments, messa
 def test_a_wrong_name_lists_the_shipped_experiments(capsys):
     said = error(capsys, "fit", "--config=nope.yaml")
     assert said.startswith("--config nope.yaml: there is no such file")
-    assert all(path.name in said for path in experiments.FOLDER.glob("*.yaml"))
+    assert all(path.name in said for path in shipped.FOLDER.glob("*.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_one_line_keeps_other_messages():
 
 def test_the_module_runs_as_a_program(tmp_path):
     command = [sys.executable, "-m", "lightning_ecinn", "fit", "--config", "nope.yaml"]
-    environment = {"PYTHONPATH": str(experiments.FOLDER.parent), "OMP_NUM_THREADS": "1"}
+    environment = {"PYTHONPATH": str(shipped.FOLDER.parent), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lightning_ecinn.cli import main
+from lightning_ecinn.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 SCHEDULES = {
@@ -20,7 +20,7 @@ SCHEDULES = {
 # Slow enough to be caught in the middle of its second epoch.
 SLOW = """
 import sys, time
-from lightning_ecinn.modules import IBINN
+from lightning_ecinn.training import IBINN
 training_step = IBINN.training_step
 def slowly(self, batch, batch_idx):
     if self.current_epoch == 1 and batch_idx == 3:
@@ -28,7 +28,7 @@ def slowly(self, batch, batch_idx):
         time.sleep(600)
     return training_step(self, batch, batch_idx)
 IBINN.training_step = slowly
-from lightning_ecinn.cli import main
+from lightning_ecinn.cli.main import main
 main()
 """
 

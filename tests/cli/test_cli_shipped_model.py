@@ -5,10 +5,9 @@ import json
 import pytest
 import torch
 
-import experiments
-from datamodules import MNIST, FakeMNIST
-from lightning_ecinn import Explainer
-from lightning_ecinn.cli import main
+from lightning_ecinn import Explainer, shipped
+from lightning_ecinn.cli.main import main
+from lightning_ecinn.datamodules import MNIST, FakeMNIST
 
 NAMES = {"mnist_small": MNIST, "mnist": MNIST, "fake_mnist": FakeMNIST}
 
@@ -21,13 +20,13 @@ def some_images(name, count):
 
 
 def test_there_are_no_others():
-    files = {path.stem for path in experiments.MODELS.glob("*.ckpt")}
+    files = {path.stem for path in shipped.MODELS.glob("*.ckpt")}
     assert files == set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_small_and_says_how_it_was_made(name):
-    folder = experiments.MODELS
+    folder = shipped.MODELS
     assert (folder / f"{name}.ckpt").stat().st_size < 8 * 2**20
     assert (folder / f"{name}.config.yaml").read_text()
     assert json.loads((folder / f"{name}.json").read_text())["latest"]["test/accuracy"] > 0.99

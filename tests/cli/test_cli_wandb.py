@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from lightning_ecinn import cli
-from lightning_ecinn.cli import main
+from lightning_ecinn.cli.main import main
 
 SHORT = ["--trainer.limit_train_batches=1", "--test_after_fit=false", "--trainer.callbacks=null"]
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules import MNIST
 from lightning_ecinn import ConvNetwork, GenerativeClassifier
-from lightning_ecinn.autoencoders import Autoencoders
-from lightning_ecinn.cli import main
-from lightning_ecinn.modules.evaluation import EvaluationData
+from lightning_ecinn.cli.main import main
+from lightning_ecinn.commands.evaluation_loop import EvaluationData
+from lightning_ecinn.datamodules import MNIST
+from lightning_ecinn.models.autoencoders import Autoencoders
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"blocks": [1, 1], "widths": [4, 4], "dropouts": [0, 0], "fc_width": 8, "init_scale": 1.0}

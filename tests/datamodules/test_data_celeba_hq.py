@@ -7,8 +7,8 @@ import pytest
 import torch
 from picture_files import ATTRIBUTES, encoded, picture, write_celeba, write_celeba_hq, zipped
 
-from datamodules import CelebAHQ, DataNotFoundError
-from datamodules.readers import cache
+from lightning_ecinn.datamodules import CelebAHQ, DataNotFoundError
+from lightning_ecinn.datamodules.readers import cache
 
 ORIGINALS = [0, 162_769, 162_770, 182_636, 182_637, 202_598, 5, 6]
 """Zero-based numbers in CelebA on both sides of both borders of its partition."""

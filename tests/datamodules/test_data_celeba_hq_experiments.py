@@ -6,7 +6,7 @@ import pytest
 import yaml
 from picture_files import write_celeba_hq
 
-from lightning_ecinn.cli import main
+from lightning_ecinn.cli.main import main
 
 FRAGMENTS = {
     "smiling": "Smiling",

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from datamodules import ImageArrays
-from datamodules.dataset import AugmentedIndices, translate
+from lightning_ecinn.datamodules import ImageArrays
+from lightning_ecinn.datamodules.batches.dataset import AugmentedIndices, translate
 
 
 def random_images(n=6, channels=3, height=7, width=5):

@@ -15,7 +15,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from datamodules import InMemoryDataModule
+from lightning_ecinn.datamodules import InMemoryDataModule
 
 
 class Numbered(InMemoryDataModule):

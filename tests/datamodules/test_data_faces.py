@@ -5,8 +5,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from datamodules import DrawnFaces
-from datamodules.drawing import ATTRIBUTES, draw_faces, draw_parameters
+from lightning_ecinn.datamodules import DrawnFaces
+from lightning_ecinn.datamodules.faces_drawing import ATTRIBUTES, draw_faces, draw_parameters
 
 
 def faces(**settings):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from datamodules import MNIST, FakeMNIST
+from lightning_ecinn.datamodules import MNIST, FakeMNIST
 
 CHI2_9_999 = 27.88
 """99.9 % quantile of chi-square with 9 degrees of freedom."""

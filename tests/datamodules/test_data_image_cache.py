@@ -13,11 +13,11 @@ import torch
 from picture_files import encoded, picture, zipped
 from PIL import Image
 
-from datamodules import DataNotFoundError
-from datamodules.readers import cache
-from datamodules.readers.cache import Format, cached_images, default_folder
-from datamodules.readers.decode import decode
-from datamodules.readers.files import Archive, Folder, open_files
+from lightning_ecinn.datamodules import DataNotFoundError
+from lightning_ecinn.datamodules.readers import cache
+from lightning_ecinn.datamodules.readers.cache import Format, cached_images, default_folder
+from lightning_ecinn.datamodules.readers.decode import decode
+from lightning_ecinn.datamodules.readers.files import Archive, Folder, open_files
 
 FORM = Format(size=8, channels=3)
 NAMES = [f"{i}.png" for i in range(6)]

@@ -5,7 +5,7 @@ import pytest
 from picture_files import encoded, picture, zipped
 from PIL import Image
 
-from datamodules import DataNotFoundError, LabelledImages
+from lightning_ecinn.datamodules import DataNotFoundError, LabelledImages
 
 
 @pytest.fixture(autouse=True)
@@ -124,7 +124,7 @@ def test_a_zip_grey_and_squeezed(root, tmp_path):
 
 def test_new_labels_need_no_decoding(root, monkeypatch):
     data(write(root, ["a", "b"] * 10)).prepare_data()
-    monkeypatch.setattr("datamodules.readers.cache.decode", None)
+    monkeypatch.setattr("lightning_ecinn.datamodules.readers.cache.decode", None)
     module = data(write(root, ["x", "x", "y", "z"] * 5))
     assert len(module.dataset("train").labels.unique()) == 3
 

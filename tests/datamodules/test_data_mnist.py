@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules import MNIST, DataNotFoundError, mnist
-from datamodules.idx import read_idx
+from lightning_ecinn.datamodules import MNIST, DataNotFoundError, mnist
+from lightning_ecinn.datamodules.readers.idx import read_idx
 from tools.make_mnist_sample import first_of_each_class, write_npz
 
 STEMS = [

@@ -6,8 +6,8 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from datamodules import ImageBatch, InMemoryDataModule
-from datamodules.splits import stratified_split
+from lightning_ecinn.datamodules import ImageBatch, InMemoryDataModule
+from lightning_ecinn.datamodules.batches.splits import stratified_split
 
 
 class Squares(InMemoryDataModule):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.data import DistributedSampler
 
-from datamodules import OrderedBatchSampler, TrainBatchSampler
+from lightning_ecinn.datamodules import OrderedBatchSampler, TrainBatchSampler
 
 WORLDS = [1, 2, 5]
 N = 37

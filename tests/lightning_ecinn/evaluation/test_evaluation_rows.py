@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from lightning_ecinn import ConvNetwork, Explainer, GenerativeClassifier
-from lightning_ecinn.autoencoders import Autoencoders
 from lightning_ecinn.evaluation import (
     Judges,
     check_steps,
@@ -17,6 +16,7 @@ from lightning_ecinn.evaluation import (
     measured,
     posteriors_along_path,
 )
+from lightning_ecinn.models.autoencoders import Autoencoders
 
 K, SHAPE = 3, (1, 4, 4)
 

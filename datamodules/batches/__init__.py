@@ -1,0 +1,1 @@
+"""Images in memory, and the order in which they are seen."""

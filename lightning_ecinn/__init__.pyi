@@ -1,0 +1,52 @@
+# The public names: the one list, for people, type checkers and the first use at run time.
+from .allocator import keep_freed_memory as keep_freed_memory
+from .attribution import Heatmap as Heatmap, attribute as attribute
+from .callbacks import (
+    BuildClassMeans as BuildClassMeans,
+    ClassSamples as ClassSamples,
+    ComponentMeansFromData as ComponentMeansFromData,
+    CounterfactualGrid as CounterfactualGrid,
+    CounterfactualWriter as CounterfactualWriter,
+    HeatmapComparison as HeatmapComparison,
+    MetricsJSON as MetricsJSON,
+    PosteriorWriter as PosteriorWriter,
+    RunCheckpoint as RunCheckpoint,
+    StopOnNonFiniteLoss as StopOnNonFiniteLoss,
+    run_callbacks as run_callbacks,
+)
+from .datamodules import (
+    MNIST as MNIST,
+    CelebAHQ as CelebAHQ,
+    DrawnFaces as DrawnFaces,
+    FakeMNIST as FakeMNIST,
+    InMemoryDataModule as InMemoryDataModule,
+    LabelledImages as LabelledImages,
+)
+from .ecinn import (
+    Certificate as Certificate,
+    ClassMeans as ClassMeans,
+    Counterfactual as Counterfactual,
+    Explainer as Explainer,
+)
+from .flows import FlowSettings as FlowSettings, ib_inn as ib_inn
+from .models import (
+    Autoencoders as Autoencoders,
+    ConvNetwork as ConvNetwork,
+    GaussianMixture as GaussianMixture,
+    GenerativeClassifier as GenerativeClassifier,
+    InceptionNetwork as InceptionNetwork,
+    Network as Network,
+    import_ibinn as import_ibinn,
+    load_autoencoders as load_autoencoders,
+    load_classifier as load_classifier,
+    load_model as load_model,
+    load_network as load_network,
+)
+from .training import (
+    IBINN as IBINN,
+    ClassAutoencoders as ClassAutoencoders,
+    InceptionV3 as InceptionV3,
+    SmallCNN as SmallCNN,
+)
+
+__version__: str

@@ -1,0 +1,8 @@
+"""The paper in one room: class means, steps, counterfactuals, certificates."""
+
+from lightning_ecinn.ecinn.certificates import Certificate
+from lightning_ecinn.ecinn.class_means import ClassMeans
+from lightning_ecinn.ecinn.counterfactuals import Counterfactual
+from lightning_ecinn.ecinn.explainer import Explainer
+
+__all__ = ["Certificate", "ClassMeans", "Counterfactual", "Explainer"]

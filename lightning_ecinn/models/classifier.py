@@ -1,0 +1,190 @@
+"""A generative classifier: preprocessing, flow and mixture in one module."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lightning_ecinn.flows import FoldedFlow, ib_inn
+from lightning_ecinn.models.mixture import GaussianMixture
+from lightning_ecinn.models.preprocessing import Preprocessing
+
+__all__ = ["GenerativeClassifier", "checked_names"]
+
+_NUM_QUANTILES = 1001
+
+
+class GenerativeClassifier(nn.Module):
+    """Invertible network with one Gaussian per class (IB-INN; Section 3.2 of the ECINN paper).
+
+    Attributes:
+        flow: ``flow(v)`` gives latents (B, D) and log abs det dz/dv (B,) of scaled inputs v.
+        mixture: the Gaussian mixture over latents.
+        preprocessing: pictures to flow inputs and back.
+        class_means: (K, D), mean latent of the training images classified as each class;
+            built after training (Section 3.3).
+        class_counts: (K,), how many images each mean is over; 0 where there is no mean.
+        log_prob_quantiles: (1001,), quantiles 0, 0.001, ..., 1 of the training images' log p(x')
+            in nats, without noise; built with the means, all 0 before.
+        config: the constructor's arguments that make the network, plain values: enough to build
+            the module again.
+
+    Args:
+        image_shape: (C, H, W), square.
+        num_classes: K.
+        class_names: one name per class; by default "0", "1", ...
+        blocks: coupling blocks in each stage (24, 24 in the paper).
+        widths: hidden channels of the subnets in each stage.
+        dropouts: dropout of the subnets in each stage.
+        fc_blocks: fully connected coupling blocks at the end.
+        fc_width: their hidden width.
+        fc_dropout: their dropout.
+        clamp: bound of the log scale in every convolutional coupling.
+        init_scale: scale of every coupling block before training.
+        haar: begin with a Haar transform; by default only for pictures of one channel.
+        haar_gain: factor of its detail coefficients, 1 in the paper.
+        dct: end with DCT pooling, as in the paper; else feature maps are only flattened.
+        zero_init: begin with couplings that change nothing; else with random ones.
+        mean: m of the preprocessing, per channel; by default 0.5, or IB-INN's for colour.
+        std: s of the preprocessing, per channel.
+    """
+
+    class_means: Tensor
+    class_counts: Tensor
+    log_prob_quantiles: Tensor
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        num_classes: int,
+        class_names: Sequence[str] | None = None,
+        *,
+        blocks: Sequence[int] = (24, 24),
+        widths: Sequence[int] = (32, 64),
+        dropouts: Sequence[float] = (0.0, 0.25),
+        fc_blocks: int = 1,
+        fc_width: int = 1024,
+        fc_dropout: float = 0.5,
+        clamp: float = 0.7,
+        init_scale: float = 0.8,
+        haar: bool | None = None,
+        haar_gain: float = 1.0,
+        dct: bool = True,
+        zero_init: bool = False,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+    ):
+        super().__init__()
+        network: dict[str, Any] = {
+            "blocks": list(blocks),
+            "widths": list(widths),
+            "dropouts": list(dropouts),
+            "fc_blocks": fc_blocks,
+            "fc_width": fc_width,
+            "fc_dropout": fc_dropout,
+            "clamp": clamp,
+            "init_scale": init_scale,
+            "haar": haar,
+            "haar_gain": haar_gain,
+            "dct": dct,
+        }
+        self.image_shape = tuple(int(side) for side in image_shape)
+        self.class_names = checked_names(class_names, num_classes)
+        self.config = {
+            "image_shape": list(self.image_shape),
+            "num_classes": num_classes,
+            "class_names": list(self.class_names),
+            **network,
+            "mean": None if mean is None else list(mean),
+            "std": None if std is None else list(std),
+        }
+        self.preprocessing = Preprocessing(self.image_shape[0], mean, std)
+        self.flow = ib_inn(self.image_shape, **network, zero_init=zero_init)
+        self.mixture = GaussianMixture(num_classes, self.num_dims)
+        self.register_buffer("class_means", torch.zeros(num_classes, self.num_dims))
+        self.register_buffer("class_counts", torch.zeros(num_classes, dtype=torch.long))
+        self.register_buffer("log_prob_quantiles", torch.zeros(_NUM_QUANTILES))
+
+    @property
+    def num_dims(self) -> int:
+        """D = C H W."""
+        return math.prod(self.image_shape)
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return self.mixture.num_classes
+
+    @property
+    def has_log_prob_quantiles(self) -> bool:
+        """Whether the quantiles of the training images' log p have been built."""
+        return bool(self.log_prob_quantiles.any())
+
+    def folded(self) -> GenerativeClassifier:
+        """The same classifier for inference: batch norm and much else folded, faster.
+
+        It shares everything with this one but the flow, which is a copy: later changes of the
+        network's weights are not seen, and no gradients reach them.
+        """
+        result = copy.copy(self)
+        result._modules, result._buffers = dict(self._modules), dict(self._buffers)
+        result.flow = FoldedFlow(self.flow)
+        return result.eval()
+
+    def encode(self, images: Tensor, *, dequantize: bool = False) -> tuple[Tensor, Tensor]:
+        """Latents and log-determinant of pictures.
+
+        Args:
+            images: (B, C, H, W), uint8 or float in [0, 1].
+            dequantize: add uniform noise within each grey level, as likelihoods need; without it
+                the result is deterministic (u = 1/2), as explanations need.
+
+        Returns:
+            z (B, D) and log abs det dz/dx' (B,) in nats, x' the dequantised picture in [0, 1].
+        """
+        v = self.preprocessing(images, dequantize=dequantize)
+        z, log_det = self.flow(v)
+        return z, log_det + self.preprocessing.log_det(self.image_shape)
+
+    def decode(self, z: Tensor, *, clamp: bool = True) -> Tensor:
+        """Pictures (B, C, H, W) in [0, 1] of latents (B, D); without clamp they may leave it."""
+        v, _ = self.flow(z, rev=True, jac=False)
+        return self.preprocessing.inverse(v, clamp=clamp)
+
+    def posterior(self, images: Tensor) -> Tensor:
+        """p(y|x) under a uniform prior (Eq. 2), (B, K)."""
+        return self.mixture.log_posterior(self.encode(images)[0]).exp()
+
+    def log_prob(self, images: Tensor, *, dequantize: bool = False) -> Tensor:
+        """Log p(x'), (B,), in nats: density of the dequantised picture in [0, 1]."""
+        z, log_det = self.encode(images, dequantize=dequantize)
+        return self.mixture.log_prob(z) + log_det
+
+    def sample(self, labels: Tensor, *, temperature: float = 1.0) -> Tensor:
+        """Pictures (B, C, H, W) drawn from p(x|y): z = mu_y + temperature n, n ~ N(0, 1)."""
+        means = self.mixture.component_means[labels]
+        return self.decode(means + temperature * torch.randn_like(means))
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        """Earlier versions' checkpoints have no quantiles."""
+        none = torch.zeros_like(self.log_prob_quantiles)
+        state_dict.setdefault(prefix + "log_prob_quantiles", none)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+def checked_names(names: Sequence[str] | None, num_classes: int) -> tuple[str, ...]:
+    """One name for each class; by default "0", "1", ..."""
+    names = tuple(str(k) for k in range(num_classes)) if names is None else tuple(names)
+    if len(names) != num_classes:
+        raise ValueError(
+            f"class_names needs one name for each of {num_classes} classes, got {len(names)}: "
+            f"{names}."
+        )
+    return names

@@ -1,0 +1,216 @@
+"""Read checkpoints of the published IB-INN code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lightning_ecinn.flows import FixedPermutation
+from lightning_ecinn.models.checkpoints import read_weights
+from lightning_ecinn.models.classifier import GenerativeClassifier
+
+__all__ = ["import_ibinn"]
+
+_KEY = re.compile(r"module_list\.(\d+)\.(.+)")
+
+# Each kind of node, and an entry that only it has.
+_KINDS = {
+    "haar": "haar_weights",
+    "coupling": "act_norm",
+    "downsampling": "reshape_kernels.0",
+    "dct": "inv_weight",
+    "fc": "s1.0.weight",
+}
+# The published code's names and ours; every other name is the same.
+_RENAMED = {
+    r"^act_norm$": "log_scale",
+    r"^act_offset$": "offset",
+    r"^w$": "rotation.matrix",
+    r"^s\.": "subnet.",
+    r"^s_hi\.": "subnet_high.",
+    r"^s_lo\.": "subnet_low.",
+    r"^s([12])\.": r"subnet\1.",
+    r"^weight$": "dct.matrix",
+}
+# Inverses and fixed kernels, which follow from the rest.
+_DERIVED = re.compile(r"w_inv|inv_weight|reshape_kernels\.\d+")
+
+
+class _Node(NamedTuple):
+    number: int
+    kind: str
+    weights: dict[str, Tensor]
+
+
+def import_ibinn(
+    path: str | PathLike[str],
+    *,
+    dtype: torch.dtype = torch.float32,
+    clamp: float = 0.7,
+    dropouts: Sequence[float] | None = None,
+    fc_dropout: float = 0.5,
+    class_names: Sequence[str] | None = None,
+) -> GenerativeClassifier:
+    """The classifier in a checkpoint of the published IB-INN code.
+
+    Blocks, widths, classes and the shape of the images are read off the weights. What the weights
+    do not tell are arguments, by default the published settings. Such a file has no class means:
+    build them before explaining (``python -m lightning_ecinn import-ibinn`` does).
+
+    Args:
+        path: a file with the entries ``inn`` (a state dict), ``mu`` and ``phi``; it is read with
+            ``weights_only=True``.
+        dtype: precision of the result.
+        clamp: bound of the log scale in every convolutional coupling.
+        dropouts: dropout of each stage, for further training; by default 0.25 in the last one.
+        fc_dropout: dropout of the fully connected block, for further training.
+        class_names: one name per class.
+
+    Returns:
+        The classifier, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not such a checkpoint; names the first entry that does not fit.
+    """
+    checkpoint = read_weights(
+        path,
+        kind="a checkpoint of the published IB-INN code",
+        remedy="give a file saved by the published IB-INN code",
+        entries=("inn", "mu", "phi"),
+    )
+    nodes = _nodes(checkpoint["inn"])
+    network = _network(nodes)
+    if dropouts is None:
+        dropouts = [0.0] * (len(network["blocks"]) - 1) + [0.25]
+    means = checkpoint["mu"].flatten(0, -2)
+    classifier = GenerativeClassifier(
+        _image_shape(nodes, means.shape[1]),
+        len(means),
+        class_names,
+        clamp=clamp,
+        dropouts=dropouts,
+        fc_dropout=fc_dropout,
+        **network,
+    )
+    _load(classifier.flow, _translated(nodes, classifier.flow))
+    mixture = {"component_means": ("mu", means), "mixture_logits": ("phi", checkpoint["phi"])}
+    _load(classifier.mixture, mixture)
+    return classifier.to(dtype).eval()
+
+
+def _nodes(weights: dict[str, Tensor]) -> list[_Node]:
+    """The network's nodes that have weights, in order."""
+    found: dict[int, dict[str, Tensor]] = {}
+    for key, value in weights.items():
+        if "tmp_var" in key:  # activations, in checkpoints written in the middle of training
+            continue
+        match = _KEY.fullmatch(key)
+        if match is None:
+            raise ValueError(
+                f"Entry 'inn.{key}' does not fit: expected names like 'module_list.3.act_norm'."
+            )
+        found.setdefault(int(match[1]), {})[match[2]] = value
+    return [_Node(number, _kind(number, found[number]), found[number]) for number in sorted(found)]
+
+
+def _kind(number: int, weights: dict[str, Tensor]) -> str:
+    for kind, key in _KINDS.items():
+        if key in weights:
+            return kind
+    raise ValueError(
+        f"Entry 'inn.module_list.{number}.{min(weights)}' does not fit: expected a block with one "
+        f"of {', '.join(_KINDS.values())}."
+    )
+
+
+def _network(nodes: list[_Node]) -> dict[str, Any]:
+    """What the weights tell of the flow's arguments."""
+    stages: list[list[_Node]] = [[]]
+    for node in nodes:
+        if node.kind == "downsampling":
+            stages.append([])
+        elif node.kind == "coupling":
+            stages[-1].append(node)
+    if not all(stages):
+        raise ValueError(
+            "The entries 'inn' hold no coupling block before or between the downsampling blocks: "
+            "expected at least one in each stage."
+        )
+    widths = [
+        next(value.shape[0] for name, value in stage[0].weights.items() if name.startswith("s."))
+        for stage in stages
+    ]
+    fc = [node.weights["s1.0.weight"].shape[0] for node in nodes if node.kind == "fc"]
+    return {
+        "blocks": [len(stage) for stage in stages],
+        "widths": widths,
+        "fc_blocks": len(fc),
+        "fc_width": fc[0] if fc else 1024,
+        "haar": nodes[0].kind == "haar",
+    }
+
+
+def _image_shape(nodes: list[_Node], num_dims: int) -> tuple[int, int, int]:
+    """(C, H, W): the size of the DCT, doubled by every downsampling before it."""
+    sizes = [node.weights["inv_weight"].shape[0] for node in nodes if node.kind == "dct"]
+    if len(sizes) != 1:
+        raise ValueError(
+            f"The entries 'inn' hold {len(sizes)} DCT poolings, which have an 'inv_weight': "
+            "expected one."
+        )
+    halvings = sum(node.kind in ("haar", "downsampling") for node in nodes)
+    side = sizes[0] * 2**halvings
+    if num_dims % side**2:
+        raise ValueError(
+            f"Entry 'mu' does not fit: it has {num_dims} dimensions, expected a multiple of "
+            f"{side} x {side}, the size of the images."
+        )
+    return num_dims // side**2, side, side
+
+
+def _translated(nodes: list[_Node], flow: Any) -> dict[str, tuple[str, Tensor]]:
+    """Our names of the weights -> (their name, the weight)."""
+    # Permutations have no weights, and so no node.
+    ours = [i for i, m in enumerate(flow.module_list) if not isinstance(m, FixedPermutation)]
+    if len(ours) != len(nodes):
+        raise ValueError(
+            f"The entries 'inn' hold {len(nodes)} blocks, expected {len(ours)}: the order of the "
+            "blocks is not IB-INN's."
+        )
+    translated = {}
+    for i, node in zip(ours, nodes, strict=True):
+        for name, value in node.weights.items():
+            if not _DERIVED.fullmatch(name):
+                key = f"module_list.{i}.{_our_name(name)}"
+                value = value[:, :, 0, 0] if name == "w" else value
+                translated[key] = (f"inn.module_list.{node.number}.{name}", value)
+    return translated
+
+
+def _our_name(name: str) -> str:
+    for pattern, ours in _RENAMED.items():
+        name = re.sub(pattern, ours, name)
+    return name
+
+
+def _load(module: nn.Module, weights: dict[str, tuple[str, Tensor]]) -> None:
+    """Copy weights into a module; the first that does not fit is named as in the file."""
+    expected = module.state_dict()
+    for key, (theirs, value) in weights.items():
+        shape = tuple(expected[key].shape) if key in expected else None
+        if shape != tuple(value.shape):
+            wanted = "no such entry" if shape is None else f"shape {shape}"
+            raise ValueError(
+                f"Entry '{theirs}' does not fit: it has shape {tuple(value.shape)}, expected "
+                f"{wanted}."
+            )
+    missing = [key for key in expected if key not in weights]
+    if missing:
+        raise ValueError(f"An entry is missing: nothing was found for our '{missing[0]}'.")
+    module.load_state_dict({key: value for key, (_, value) in weights.items()})

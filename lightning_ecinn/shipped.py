@@ -1,0 +1,41 @@
+"""What ships with the package, found by name: experiments and trained models."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from os import PathLike, fspath
+from pathlib import Path
+
+__all__ = ["FOLDER", "MODELS", "PRETRAINED", "find", "resolve"]
+
+# Asked for and not imported: in a checkout the folder lies beside this package.
+_spec = find_spec("lightning_ecinn.experiments")
+assert _spec is not None
+assert _spec.submodule_search_locations is not None
+
+FOLDER = Path(_spec.submodule_search_locations[0])
+MODELS = FOLDER / "models"
+PRETRAINED = "pretrained:"
+"""What begins the name of a model that ships with the package, such as pretrained:mnist."""
+
+
+def find(name: str) -> Path | None:
+    """Return the file of this name: as given if it is there, else the shipped one, else None."""
+    given = resolve(name)
+    return next((path for path in (given, FOLDER / given) if path.is_file()), None)
+
+
+def resolve(name: str | PathLike[str]) -> Path:
+    """Return the path of a model that ships with the package, or else what was given as a path.
+
+    Raises:
+        ValueError: there is no such model; says which there are.
+    """
+    given = fspath(name)
+    if not given.startswith(PRETRAINED):
+        return Path(given).expanduser()
+    path = MODELS / f"{given.removeprefix(PRETRAINED)}.ckpt"
+    if not path.is_file():
+        names = ", ".join(f"{PRETRAINED}{p.stem}" for p in sorted(MODELS.glob("*.ckpt")))
+        raise ValueError(f"{given}: there is no such model; those that ship are {names}.")
+    return path

@@ -1,0 +1,183 @@
+"""Batches for callbacks: from our DataModules or anyone's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset
+from tqdm.auto import tqdm
+
+from lightning_ecinn.attribution import posterior
+from lightning_ecinn.datamodules import InMemoryDataModule
+from lightning_ecinn.datamodules.checks import SplitName
+from lightning_ecinn.ecinn.explainer import Explainer
+
+__all__ = [
+    "Baselines",
+    "CorrectImages",
+    "first_images",
+    "progress",
+    "shap_baselines",
+    "shuffled_training_batches",
+    "strided_training_batches",
+]
+
+Baselines = Literal["black", "training images"]
+
+
+def strided_training_batches(trainer: pl.Trainer) -> Iterable[Any]:
+    """The training images of this process: over all processes each image exactly once."""
+    datamodule = getattr(trainer, "datamodule", None)
+    if isinstance(datamodule, InMemoryDataModule):
+        return datamodule.ordered_dataloader("train")
+    loader = _training_loader(trainer)
+    length = len(loader.dataset)  # type: ignore[arg-type]
+    return _rebuilt(loader, range(trainer.global_rank, length, trainer.world_size))
+
+
+def shuffled_training_batches(trainer: pl.Trainer, seed: int = 0) -> Iterable[Any]:
+    """All training images in one fixed random order, the same on every process."""
+    datamodule = getattr(trainer, "datamodule", None)
+    generator = torch.Generator().manual_seed(seed)
+    if isinstance(datamodule, InMemoryDataModule):
+        dataset = datamodule.dataset("train")
+        order = torch.randperm(len(dataset), generator=generator)
+        chunks = order.split(datamodule.eval_batch_size)
+        return [dataset[chunk] for chunk in chunks]
+    loader = _training_loader(trainer)
+    order = torch.randperm(len(loader.dataset), generator=generator)  # type: ignore[arg-type]
+    return _rebuilt(loader, order.tolist())
+
+
+def first_images(trainer: pl.Trainer, split: SplitName, limit: int) -> tuple[Tensor, Tensor]:
+    """Up to `limit` images and labels of a split, on the CPU, the same on every process."""
+    datamodule = getattr(trainer, "datamodule", None)
+    if isinstance(datamodule, InMemoryDataModule):
+        dataset = datamodule.dataset(split)
+        images, labels, _ = dataset[torch.arange(min(limit, len(dataset)))]
+        return images, labels
+    parts, count = [], 0
+    for images, labels, *_ in _own_loader(trainer, split):
+        parts.append((images, labels))
+        count += len(labels)
+        if count >= limit:
+            break
+    all_images, all_labels = (torch.cat(column) for column in zip(*parts, strict=True))
+    return all_images[:limit].cpu(), all_labels[:limit].cpu()
+
+
+def _own_loader(trainer: pl.Trainer, split: SplitName) -> Iterable[Any]:
+    """The user's loader of a split, before Lightning shares it out over processes."""
+    if split == "train":
+        loader = _training_loader(trainer)
+        return _rebuilt(loader, range(len(loader.dataset)))  # type: ignore[arg-type]
+    source = getattr(trainer, "datamodule", None) or trainer.lightning_module
+    if split == "test" and trainer.state.fn == "fit":
+        source.setup("test")
+    return getattr(source, f"{split}_dataloader")()
+
+
+def _training_loader(trainer: pl.Trainer) -> DataLoader:
+    loader = trainer.train_dataloader
+    if loader is None:
+        source = getattr(trainer, "datamodule", None) or trainer.lightning_module
+        loader = source.train_dataloader()
+    if not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset):
+        raise ValueError(
+            "Class means need one training DataLoader with a dataset of known length, got "
+            f"{type(loader).__name__}: return a torch DataLoader from train_dataloader."
+        )
+    if loader.batch_sampler is None:
+        raise ValueError(
+            "Class means need a training DataLoader that makes the batches itself: give it a "
+            "batch_size, or derive the data module from InMemoryDataModule."
+        )
+    return loader
+
+
+def _rebuilt(loader: DataLoader, order: Sequence[int]) -> DataLoader:
+    """The same data set in the given order, nothing padded, nothing dropped."""
+    return DataLoader(
+        loader.dataset,
+        batch_size=getattr(loader.batch_sampler, "batch_size", None) or 128,
+        sampler=order,
+        num_workers=loader.num_workers,
+        collate_fn=loader.collate_fn,
+        generator=torch.Generator(),  # leaves torch's global generator alone
+    )
+
+
+class CorrectImages:
+    """Correctly classified images of a split, by class, in an order drawn by seed.
+
+    Args:
+        trainer: knows the data.
+        model: classifies them.
+        split: "train", "val" or "test", of which the first 2,000 images are looked at.
+        seed: of the order.
+    """
+
+    def __init__(
+        self, trainer: pl.Trainer, model: Explainer | nn.Module, split: SplitName, seed: int
+    ):
+        self.images, self.labels = first_images(trainer, split, limit=2000)
+        predicted = posterior(model, self.images).argmax(1).cpu()
+        order = torch.randperm(len(self.labels), generator=torch.Generator().manual_seed(seed))
+        self.order = order[(predicted == self.labels)[order]]
+        names = getattr(model, "class_names", None)
+        self.names = names or tuple(map(str, range(int(self.labels.max()) + 1)))
+
+    def of(self, label: int, count: int) -> Tensor:
+        """The first `count` images of a class.
+
+        Raises:
+            LookupError: there is none.
+        """
+        return self.images[self.indices(count, source=label)]
+
+    def one_of_each(self, classes: Iterable[int]) -> tuple[Tensor, list[int]]:
+        """One image of each class that has one, (B, C, H, W), and these classes.
+
+        Raises:
+            LookupError: no class has one.
+        """
+        with_image = sorted(set(classes) & set(self.labels[self.order].tolist()))
+        if not with_image:
+            raise LookupError(f"none of {len(self.labels)} images is classified correctly.")
+        return torch.cat([self.of(k, 1) for k in with_image]), with_image
+
+    def indices(self, count: int, source: int | None = None, but: int | None = None) -> Tensor:
+        """Numbers (N,) in the split of up to `count` images of one class, or of all but one.
+
+        Raises:
+            LookupError: there is none.
+        """
+        labels = self.labels[self.order]
+        wanted = labels == source if source is not None else labels != (-1 if but is None else but)
+        chosen = self.order[wanted][:count]
+        if len(chosen) == 0:
+            kind = "image" if source is None else f"image of class {self.names[source]}"
+            raise LookupError(f"no {kind} is classified correctly among {len(self.labels)}.")
+        return chosen
+
+
+def shap_baselines(trainer: pl.Trainer, kind: Baselines, count: int, seed: int) -> Tensor | None:
+    """What DeepLiftSHAP and GradSHAP compare with: None for black, else images (N, C, H, W).
+
+    Up to `count` training images are drawn from the first 2,000 by seed.
+    """
+    if kind == "black":
+        return None
+    images, _ = first_images(trainer, "train", limit=2000)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    return images[order[:count]]
+
+
+def progress(trainer: pl.Trainer, parts: Sequence[Tensor], title: str) -> Iterable[Tensor]:
+    """The parts, with a progress bar on a terminal unless the user wants none."""
+    hidden = True if trainer.progress_bar_callback is None else None  # None: if on a terminal
+    return tqdm(parts, desc=title, leave=False, mininterval=1.0, disable=hidden)
