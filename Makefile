@@ -31,7 +31,7 @@ install: venv  ## the same as venv
 demo: $(INSTALLED)  ## train a small model and draw its counterfactuals, on any machine
 	"$(BIN)/python" -m lightning_ecinn fit --config quickstart.yaml
 
-test: $(INSTALLED)  ## run the tests
+test: $(INSTALLED)  ## run the tests and the examples in docstrings
 	OMP_NUM_THREADS=1 "$(BIN)/python" -m pytest
 
 bench: $(INSTALLED)  ## measure speed and memory beside peers and the machine's limits
@@ -40,7 +40,7 @@ bench: $(INSTALLED)  ## measure speed and memory beside peers and the machine's 
 lint: $(INSTALLED)  ## check style, format and types
 	"$(BIN)/python" -m ruff check .
 	"$(BIN)/python" -m ruff format --check .
-	"$(BIN)/python" -m mypy
+	"$(BIN)/python" tools/check_types.py
 
 clean:  ## delete caches and build products; runs/ and the environment stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -13,7 +13,7 @@ from benchmarks.ceilings import best_convolution, flops
 from benchmarks.measure import Table, interleaved, ratio
 from benchmarks.plain import plain
 from lightning_ecinn import Explainer, GenerativeClassifier
-from lightning_ecinn.ecinn.counterfactuals import alpha_convincing, alpha_tipping, class_direction
+from lightning_ecinn.ecinn.steps import alpha_convincing, alpha_tipping, class_direction
 
 __all__ = ["one_by_one", "run", "usable_network"]
 

@@ -19,6 +19,10 @@ class RunCheckpoint(ModelCheckpoint):
     The last checkpoint is saved after every epoch; Lightning saves it only together with a better
     best one. A resumed run has a folder of its own: the best checkpoint so far is copied into it,
     so that "best" is about the whole training and nothing in the first run's folder changes.
+
+    Example:
+        >>> checkpoint = RunCheckpoint(monitor="val/accuracy", mode="max", filename="best")
+        >>> trainer = pl.Trainer(callbacks=run_callbacks(checkpoint=checkpoint), logger=False)
     """
 
     _is_fit = True

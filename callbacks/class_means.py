@@ -38,8 +38,13 @@ class BuildClassMeans(pl.Callback):
     Args:
         batch_norm: whether to re-estimate the batch-norm statistics.
         significance: level, such as 0.05, at which classes must differ in a latent for their means
-            to differ in it: see :func:`lightning_ecinn.class_means.significant_means`; nothing,
-            as in the paper, keeps every difference.
+            to differ in it, see `significant_means` in ``lightning_ecinn.ecinn.class_means``;
+            nothing, as in the paper, keeps every difference.
+
+    Example:
+        >>> callbacks = run_callbacks(class_means=BuildClassMeans(significance=0.05))
+        >>> type(callbacks[0]).__name__, callbacks[0].batch_norm
+        ('BuildClassMeans', True)
     """
 
     def __init__(self, batch_norm: bool = True, significance: float | None = None):
@@ -113,7 +118,7 @@ def reestimate_batch_norm(trainer: pl.Trainer, pl_module: IBINN) -> None:
     """Batch-norm statistics as averages over the training set in training noise.
 
     Every process goes through the same batches in the same order, so that all end with the same
-    statistics without exchanging any.
+    statistics without exchanging any. Not torch's ``update_bn``: that switches dropout on too.
     """
     layers = [m for m in pl_module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     if not layers:

@@ -24,6 +24,10 @@ class ComponentMeansFromData(pl.Callback):
 
     Args:
         images: training images that the means are over.
+
+    Example:
+        >>> callbacks = run_callbacks(ComponentMeansFromData(images=5000))
+        >>> trainer = pl.Trainer(callbacks=callbacks, logger=False)
     """
 
     def __init__(self, images: int = 10_000):

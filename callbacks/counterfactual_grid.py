@@ -12,14 +12,11 @@ from torch import Tensor
 
 from lightning_ecinn.callbacks.end_of_run import DrawsAtTheEnd
 from lightning_ecinn.callbacks.loggers import log_figure
-from lightning_ecinn.ecinn.counterfactuals import (
-    Counterfactual,
-    Step,
-    alpha_convincing,
-    supplement_step,
-)
+from lightning_ecinn.ecinn.counterfactuals import Counterfactual
 from lightning_ecinn.ecinn.explainer import Explainer
+from lightning_ecinn.ecinn.steps import NamedStep, alpha_convincing, supplement_step
 from lightning_ecinn.figures import magnified, picture_grid, posterior_percent
+from lightning_ecinn.models.inputs import as_float
 from lightning_ecinn.training import IBINN
 from lightning_ecinn.training.batches import CorrectImages
 
@@ -63,6 +60,10 @@ class CounterfactualGrid(DrawsAtTheEnd):
         magnify: (rows, columns) of the top left corner to show enlarged beside each picture, as
             for FakeMNIST's label pixels (Figure 3).
         name: file name; by default says what is shown.
+
+    Example:
+        >>> figure_5 = CounterfactualGrid(selection="one_image", source=3)
+        >>> trainer = pl.Trainer(callbacks=run_callbacks(figure_5), logger=False)
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class CounterfactualGrid(DrawsAtTheEnd):
         source: int = 3,
         target: int = 0,
         count: int = 9,
-        alpha: Step | float = "convincing",
+        alpha: NamedStep | float = "convincing",
         t: list[float] = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2],  # noqa: B006
         split: Literal["train", "val", "test"] = "test",
         seed: int = 0,
@@ -228,7 +229,7 @@ class CounterfactualGrid(DrawsAtTheEnd):
         return [self._pair(explainer)] * len(inputs)
 
     def _shown(self, image: Tensor) -> Tensor:
-        image = (image / 255 if image.dtype == torch.uint8 else image).cpu()
+        image = as_float(image).cpu()
         return image if self.magnify is None else magnified(image, *self.magnify)
 
     def _shown_if(self, image: Tensor, defined: Tensor) -> Tensor | None:

@@ -30,6 +30,11 @@ class CounterfactualWriter(PredictionWriter):
 
     Args:
         filename: name of the file in the run's folder.
+
+    Example:
+        >>> callbacks = run_callbacks(counterfactuals=CounterfactualWriter("mine.npz"))
+        >>> [c.filename for c in callbacks if isinstance(c, CounterfactualWriter)]
+        ['mine.npz']
     """
 
     content = "counterfactuals"

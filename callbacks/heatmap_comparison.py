@@ -47,7 +47,8 @@ class HeatmapComparison(DrawsAtTheEnd):
     Works for flows and for ordinary networks, which have neither counterfactuals nor ECINNh.
     The numbers, over `measure` images, go to the screen and as ``heatmaps/<method>/<number>`` to
     the loggers and metrics.json: ``completeness_gap``, the median share by which a heatmap's sum
-    misses what it has to explain; ``incomplete``, the share of images where that is above 10 %;
+    misses what it has to explain; ``incomplete``, the share of images where that is above
+    ``COMPLETENESS_LIMIT``;
     ``mass``, where the data know the truth, the mean share of abs(heatmap) in the right pixels.
 
     Args:
@@ -62,6 +63,10 @@ class HeatmapComparison(DrawsAtTheEnd):
         num_baselines: how many training images.
         beside: checkpoints of other models, which explain the same images in further rows.
         name: file name of the picture.
+
+    Example:
+        >>> figure_9 = HeatmapComparison(methods=["ecinnh", "deep_lift"], count=2)
+        >>> trainer = pl.Trainer(callbacks=run_callbacks(figure_9), logger=False)
     """
 
     def __init__(

@@ -19,6 +19,12 @@ class MetricsJSON(pl.Callback):
 
     Keys: ``epochs`` (a list with the metrics after each epoch), ``latest`` (the newest value of
     every metric, test metrics among them), ``train_seconds``, ``device``, ``num_parameters``.
+
+    Example:
+        >>> metrics = MetricsJSON()
+        >>> trainer = pl.Trainer(callbacks=run_callbacks(metrics=metrics), logger=False)
+        >>> metrics.latest  # after trainer.fit: {"val/accuracy": ..., ...}
+        {}
     """
 
     def __init__(self) -> None:

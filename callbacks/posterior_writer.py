@@ -18,6 +18,9 @@ class PosteriorWriter(PredictionWriter):
     """Write ``<run>/posteriors.npz`` after `predict` with an ordinary network.
 
     Arrays, N images in the order of the split: ``posteriors`` (N, K), ``class_names`` (K,).
+
+    Example:
+        >>> trainer = pl.Trainer(callbacks=[PosteriorWriter()], logger=False)
     """
 
     content = "posteriors"

@@ -11,6 +11,7 @@ from pytorch_lightning.callbacks import BasePredictionWriter
 from pytorch_lightning.utilities import rank_zero_info
 
 from lightning_ecinn.callbacks.loggers import free_path
+from lightning_ecinn.training.processes import gathered
 
 __all__ = ["PredictionWriter"]
 
@@ -59,23 +60,18 @@ class PredictionWriter(BasePredictionWriter):
             self._parts.append(arrays)
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Each process leaves its part; the first one puts them together."""
-        path = Path(trainer.strategy.broadcast(trainer.default_root_dir)) / self.filename
-        path.parent.mkdir(parents=True, exist_ok=True)
+        """The first process puts the parts of all together."""
         keys = self._parts[0] if self._parts else {}
         mine = {key: np.concatenate([part[key] for part in self._parts]) for key in keys}
         self._parts = []
-        if trainer.world_size > 1:
-            np.savez(_part_path(path, trainer.global_rank), **mine)  # type: ignore[arg-type]
-            trainer.strategy.barrier("parts written")
-        if trainer.is_global_zero:
-            if trainer.world_size > 1:
-                mine = _interleaved(path, trainer.world_size)
-            if mine:
-                count, path = _count(mine), free_path(path)
-                mine["class_names"] = np.array(self.class_names(pl_module))
-                np.savez_compressed(path, **mine)  # type: ignore[arg-type]
-                rank_zero_info(f"Wrote the {self.content} of {count} images to {path}")
+        parts = gathered(trainer, mine)
+        if parts is not None and (arrays := _interleaved(parts)):
+            path = free_path(Path(trainer.default_root_dir) / self.filename)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            count = _count(arrays)
+            arrays["class_names"] = np.array(self.class_names(pl_module))
+            np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+            rank_zero_info(f"Wrote the {self.content} of {count} images to {path}")
         trainer.strategy.barrier(f"{self.content} written")
 
 
@@ -84,20 +80,13 @@ def _count(arrays: dict[str, np.ndarray]) -> int:
     return len(next(iter(arrays.values()), ()))
 
 
-def _part_path(path: Path, rank: int) -> Path:
-    return path.with_name(f".{path.stem}-part{rank}.npz")
-
-
-def _interleaved(path: Path, world: int) -> dict[str, np.ndarray]:
-    """The parts in the order of the split: process r has images r, r + world, ..."""
-    parts = [dict(np.load(_part_path(path, rank))) for rank in range(world)]
+def _interleaved(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The parts in the order of the split: of W processes, number r has images r, r + W, ..."""
     total = sum(_count(part) for part in parts)
     merged = {}
     for key, first in parts[0].items():
         merged[key] = np.empty((total, *first.shape[1:]), first.dtype)
         for rank, part in enumerate(parts):
             if part:  # there may be fewer images than processes
-                merged[key][rank::world] = part[key]
-    for rank in range(world):
-        _part_path(path, rank).unlink()
+                merged[key][rank :: len(parts)] = part[key]
     return merged

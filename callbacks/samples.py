@@ -20,6 +20,10 @@ class ClassSamples(pl.Callback):
         per_class: images per class.
         temperature: standard deviation of the latents around the class's component mean.
         seed: the same latents are drawn every time, so that pictures can be compared.
+
+    Example:
+        >>> samples = ClassSamples(every_n_epochs=5)
+        >>> trainer = pl.Trainer(callbacks=run_callbacks(samples), logger=False)
     """
 
     def __init__(

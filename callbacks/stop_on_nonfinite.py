@@ -26,6 +26,9 @@ class StopOnNonFiniteLoss(pl.Callback):
 
     Args:
         every_n_steps: how often the result is read.
+
+    Example:
+        >>> trainer = pl.Trainer(callbacks=[StopOnNonFiniteLoss(every_n_steps=10)], logger=False)
     """
 
     def __init__(self, every_n_steps: int = 50):

@@ -3,6 +3,7 @@
 from lightning_ecinn.datamodules.base import InMemoryDataModule
 from lightning_ecinn.datamodules.batches.dataset import ImageArrays, ImageBatch
 from lightning_ecinn.datamodules.batches.samplers import OrderedBatchSampler, TrainBatchSampler
+from lightning_ecinn.datamodules.batches.settings import LoaderSettings
 from lightning_ecinn.datamodules.celeba_hq import CelebAHQ
 from lightning_ecinn.datamodules.checks import DataNotFoundError
 from lightning_ecinn.datamodules.faces import DrawnFaces
@@ -23,6 +24,7 @@ __all__ = [
     "InMemoryDataModule",
     "LabelledFiles",
     "LabelledImages",
+    "LoaderSettings",
     "OrderedBatchSampler",
     "TrainBatchSampler",
 ]

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -11,6 +12,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from lightning_ecinn.datamodules.batches.dataset import ImageArrays
 from lightning_ecinn.datamodules.batches.samplers import OrderedBatchSampler, TrainBatchSampler
+from lightning_ecinn.datamodules.batches.settings import LoaderSettings
 from lightning_ecinn.datamodules.batches.splits import stratified_split
 from lightning_ecinn.datamodules.checks import (
     SPLITS,
@@ -18,6 +20,7 @@ from lightning_ecinn.datamodules.checks import (
     check_arrays,
     check_at_least,
     check_description,
+    check_shift,
     check_split,
 )
 
@@ -25,65 +28,56 @@ from lightning_ecinn.datamodules.checks import (
 class InMemoryDataModule(pl.LightningDataModule):
     """Images in memory, as uint8 batches (images (B, C, H, W), labels (B,), indices (B,)).
 
-    A data set of one's own is one method:
-
-        class Shapes(InMemoryDataModule):
-            def __init__(self, batch_size: int = 64):
-                names = ["circle", "square"]
-                super().__init__((1, 32, 32), names, val_size=500, batch_size=batch_size)
-
-            def load(self, train):
-                arrays = numpy.load("shapes_train.npz" if train else "shapes_test.npz")
-                return torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"])
-
-    `image_shape`, `num_classes` and `class_names` are there as soon as the object is.
+    A data set of one's own is one method, `load`. `image_shape`, `num_classes` and `class_names`
+    are there as soon as the object is.
 
     Args:
         image_shape: (channels, height, width).
         class_names: one name per class, in the order of the labels.
         val_size: images held out of the training images for validation, every class in proportion.
-        batch_size: training images per batch and process.
-        eval_batch_size: images per batch and process everywhere else.
-        seed: chooses the validation images, the order of training, the translations and the flips.
-        max_shift: translate training images by up to so many pixels each way, filling with zeros.
-        flip: mirror half of the training images left and right, other ones each epoch.
-        predict_split: what `predict` runs over: "train", "val" or "test".
+        **loader: fields of `LoaderSettings`; they become attributes.
 
     Raises:
+        TypeError: there is no setting of a name.
         ValueError: an argument is out of range.
+
+    Example:
+        >>> class Stripes(InMemoryDataModule):
+        ...     def __init__(self, batch_size: int = 64):
+        ...         names = ["upright", "level"]
+        ...         super().__init__((1, 32, 32), names, val_size=500, batch_size=batch_size)
+        ...
+        ...     def load(self, train):
+        ...         labels = torch.arange(2000 if train else 400) % 2
+        ...         lines = torch.randint(256, (len(labels), 1, 1, 32)).expand(-1, -1, 32, -1)
+        ...         is_level = labels.bool()[:, None, None, None]
+        ...         return torch.where(is_level, lines.mT, lines).byte(), labels
+        >>> data = Stripes()
+        >>> data.setup("fit")
+        >>> data.describe()
+        'Stripes: train 1,500 (each class 50.0 %); val 500 (each class 50.0 %)'
+        >>> images, labels, indices = next(iter(data.train_dataloader()))
+        >>> images.shape, images.dtype
+        (torch.Size([64, 1, 32, 32]), torch.uint8)
     """
 
     def __init__(
-        self,
-        image_shape: Sequence[int],
-        class_names: Sequence[str],
-        val_size: int,
-        batch_size: int = 128,
-        eval_batch_size: int = 250,
-        seed: int = 0,
-        max_shift: int = 0,
-        flip: bool = False,
-        predict_split: SplitName = "test",
+        self, image_shape: Sequence[int], class_names: Sequence[str], val_size: int, **loader: Any
     ) -> None:
         super().__init__()
         check_description(image_shape, class_names)
-        check_at_least(1, batch_size=batch_size, eval_batch_size=eval_batch_size)
-        check_at_least(0, val_size=val_size, seed=seed, max_shift=max_shift)
-        check_split(predict_split, "predict_split")
-        if max_shift >= min(image_shape[1:]):
-            raise ValueError(
-                f"max_shift is {max_shift}, which can push a whole image of {image_shape[1]} x "
-                f"{image_shape[2]} pixels out of sight: give less than {min(image_shape[1:])}."
-            )
+        settings = LoaderSettings(**loader)
+        check_at_least(0, val_size=val_size)
+        check_shift(settings.max_shift, image_shape)
         self.image_shape = tuple(image_shape)
         self.class_names = list(class_names)
         self.val_size = val_size
-        self.batch_size = batch_size
-        self.eval_batch_size = eval_batch_size
-        self.seed = seed
-        self.max_shift = max_shift
-        self.flip = flip
-        self.predict_split = predict_split
+        self.batch_size = settings.batch_size
+        self.eval_batch_size = settings.eval_batch_size
+        self.seed = settings.seed
+        self.max_shift = settings.max_shift
+        self.flip = settings.flip
+        self.predict_split = settings.predict_split
         self._datasets: dict[str, ImageArrays] = {}
 
     @property

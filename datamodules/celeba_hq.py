@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lightning_ecinn.datamodules.batches.splits import hold_out
 from lightning_ecinn.datamodules.checks import SplitName
-from lightning_ecinn.datamodules.image_files import ImageFilesDataModule, LabelledFiles, present
+from lightning_ecinn.datamodules.image_files import (
+    ImageFilesDataModule,
+    LabelledFiles,
+    find_present,
+)
 from lightning_ecinn.datamodules.readers.celeba import CelebAFiles, class_names, find_celeba
 from lightning_ecinn.datamodules.readers.files import some
 
@@ -18,7 +23,7 @@ _OFFICIAL: dict[SplitName, int] = {"val": 2_993, "test": 2_824}
 
 
 class CelebAHQ(ImageFilesDataModule):
-    """Faces with (label 1) and without (label 0) one attribute, 3 x resolution x resolution.
+    r"""Faces with (label 1) and without (label 0) one attribute, 3 x resolution x resolution.
 
     From Section 4.3 of the ECINN paper, https://arxiv.org/abs/2103.13701. What is in `root` decides
     what is read, the first of these that is found there or in the folder that unpacking makes:
@@ -41,17 +46,27 @@ class CelebAHQ(ImageFilesDataModule):
         attribute: the column of the table of attributes, such as Smiling.
         resolution: height and width, a multiple of 32 up to 256; the paper has 64 (and 224 for its
             Inception-v3).
-        cache: folder for decoded pictures; by default $XDG_CACHE_HOME/lightning_ecinn, or
-            ~/.cache/lightning_ecinn. May be deleted at any time.
         batch_size: training images per batch and process.
-        eval_batch_size: images per batch and process everywhere else.
-        seed: chooses the order of training, the flips and translations, and a random split.
-        max_shift: translate training images by up to so many pixels each way, filling with zeros.
         flip: mirror half of the training images left and right, other ones each epoch.
-        predict_split: what `predict` runs over.
+        **files: `cache` of `ImageFilesDataModule`, and further fields of `LoaderSettings`.
 
     Raises:
         ValueError: an argument is out of range.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from PIL import Image
+        >>> with TemporaryDirectory() as root:  # CelebA of six grey pictures, the odd ones smiling
+        ...     folder, rows = Path(root, "img_align_celeba"), ["6", "Smiling Young"]
+        ...     folder.mkdir()
+        ...     for number in range(1, 7):
+        ...         Image.new("RGB", (178, 218), "grey").save(folder / f"{number:06}.jpg")
+        ...         rows.append(f"{number:06}.jpg {1 if number % 2 else -1} 1")
+        ...     _ = Path(root, "list_attr_celeba.txt").write_text("\n".join(rows))
+        ...     data = CelebAHQ(root, attribute="Smiling", cache=f"{root}/cache")
+        ...     batch = data.dataset("train")[torch.arange(6)]
+        >>> data.class_names, batch.labels, batch.images.shape
+        (['not smiling', 'smiling'], tensor([1, 0, 1, 0, 1, 0]), torch.Size([6, 3, 64, 64]))
     """
 
     def __init__(
@@ -59,26 +74,20 @@ class CelebAHQ(ImageFilesDataModule):
         root: str = "data",
         attribute: str = "Smiling",
         resolution: int = 64,
-        cache: str | None = None,
+        *,
         batch_size: int = 32,
-        eval_batch_size: int = 250,
-        seed: int = 0,
-        max_shift: int = 0,
         flip: bool = True,
-        predict_split: SplitName = "test",
+        **files: Any,
     ) -> None:
         if resolution not in range(32, 257, 32):
             raise ValueError(f"resolution is {resolution}; give a multiple of 32 up to 256.")
         super().__init__(
             (3, resolution, resolution),
             class_names(attribute),
-            cache=cache,
+            crop=True,
             batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            seed=seed,
-            max_shift=max_shift,
             flip=flip,
-            predict_split=predict_split,
+            **files,
         )
         self.root = Path(root).expanduser().absolute()
         self.attribute = attribute
@@ -94,7 +103,7 @@ class CelebAHQ(ImageFilesDataModule):
         has_attribute = celeba.read_attribute(self.attribute)
         pictures = list(has_attribute)
         paths = [f"{celeba.images}/{picture}" for picture in pictures]
-        found, remarks = present(celeba.files, paths, celeba.attributes)
+        found, remarks = find_present(celeba.files, paths, celeba.attributes)
         pictures = [pictures[i] for i in found]
         return LabelledFiles(
             celeba.files,

@@ -27,6 +27,29 @@ def check_at_least(lowest: int, **settings: int) -> None:
             raise ValueError(f"{name} is {value}; give {lowest} or more.")
 
 
+def check_between(lowest: float, highest: float, **settings: float) -> None:
+    """Raise a ValueError for the first of `settings` outside [lowest, highest]."""
+    for name, value in settings.items():
+        if not lowest <= value <= highest:
+            raise ValueError(f"{name} is {value}; give a number from {lowest} to {highest}.")
+
+
+def check_shares(**settings: float) -> None:
+    """Raise a ValueError for the first of `settings` outside [0, 1)."""
+    for name, value in settings.items():
+        if not 0 <= value < 1:
+            raise ValueError(f"{name} is {value}; give a number from 0 to less than 1.")
+
+
+def check_enough(num_images: int, num_ranks: int) -> None:
+    """Raise a ValueError if there are fewer images than processes."""
+    if num_images < num_ranks:
+        raise ValueError(
+            f"{num_images} images cannot be shared by {num_ranks} processes: "
+            "give at least one image per process, or train with fewer devices."
+        )
+
+
 def check_description(image_shape: Sequence[int], class_names: Sequence[str]) -> None:
     """Raise a ValueError unless these are (C, H, W) and two or more different names."""
     if len(image_shape) != 3 or min(image_shape) < 1:
@@ -38,6 +61,16 @@ def check_description(image_shape: Sequence[int], class_names: Sequence[str]) ->
     if len(set(class_names)) < len(class_names):
         raise ValueError(
             f"class_names has a name twice: {list(class_names)}; give each class its own."
+        )
+
+
+def check_shift(max_shift: int, image_shape: Sequence[int]) -> None:
+    """Raise a ValueError if a translation can leave nothing of an image (C, H, W)."""
+    height, width = image_shape[1:]
+    if max_shift >= min(height, width):
+        raise ValueError(
+            f"max_shift is {max_shift}, which can push a whole image of {height} x {width} pixels "
+            f"out of sight: give less than {min(height, width)}."
         )
 
 

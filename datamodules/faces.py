@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,11 +10,12 @@ from tqdm.auto import tqdm
 
 from lightning_ecinn.datamodules.base import InMemoryDataModule
 from lightning_ecinn.datamodules.batches.seeding import FACES, random_state
-from lightning_ecinn.datamodules.checks import SplitName, check_at_least
-from lightning_ecinn.datamodules.faces_drawing import (
+from lightning_ecinn.datamodules.checks import SplitName, check_at_least, check_between
+from lightning_ecinn.datamodules.faces_drawing import draw_faces
+from lightning_ecinn.datamodules.faces_parameters import (
     ATTRIBUTES,
+    Attribute,
     FaceParameters,
-    draw_faces,
     draw_parameters,
 )
 from lightning_ecinn.datamodules.readers.celeba import class_names
@@ -45,20 +46,26 @@ class DrawnFaces(InMemoryDataModule):
         face_seed: chooses the faces, training and test apart.
         val_size: training images held out for validation, every class in proportion.
         batch_size: training images per batch and process.
-        eval_batch_size: images per batch and process everywhere else.
-        seed: chooses the validation images, the order of training and the flips.
-        flip: mirror half of the training images left and right, other ones each epoch.
-        predict_split: what `predict` runs over.
+        **loader: further fields of `LoaderSettings`.
 
     Raises:
         ValueError: an argument is out of range.
+
+    Example:
+        >>> data = DrawnFaces("Smiling", num_train=8, num_test=4, val_size=2)
+        >>> indices = torch.arange(4)
+        >>> images, labels, _ = data.dataset("test")[indices]
+        >>> images.shape, labels
+        (torch.Size([4, 3, 64, 64]), tensor([1, 0, 1, 1]))
+        >>> others = data.counterparts("test", indices)  # the same faces with the other mouth
+        >>> mouths = data.changed_pixels("test", indices, labels, 1 - labels)
+        >>> torch.equal(others.where(mouths, images), others)
+        True
     """
 
     def __init__(
         self,
-        attribute: Literal[
-            "Smiling", "High_Cheekbones", "Wearing_Lipstick", "Heavy_Makeup"
-        ] = "Smiling",
+        attribute: Attribute = "Smiling",
         num_train: int = 12500,
         num_test: int = 2000,
         lipstick_makeup_correlation: float = 0.0,
@@ -67,10 +74,7 @@ class DrawnFaces(InMemoryDataModule):
         face_seed: int = 0,
         val_size: int = 500,
         batch_size: int = 64,
-        eval_batch_size: int = 250,
-        seed: int = 0,
-        flip: bool = False,
-        predict_split: SplitName = "test",
+        **loader: Any,
     ) -> None:
         if attribute not in ATTRIBUTES:
             raise ValueError(
@@ -79,23 +83,10 @@ class DrawnFaces(InMemoryDataModule):
         check_at_least(1, num_train=num_train, num_test=num_test)
         check_at_least(16, resolution=resolution)
         check_at_least(0, face_seed=face_seed)
-        if not -1 <= lipstick_makeup_correlation <= 1:
-            raise ValueError(
-                f"lipstick_makeup_correlation is {lipstick_makeup_correlation}; give a number "
-                "from -1 to 1."
-            )
-        if not 0 <= pose <= 1:
-            raise ValueError(f"pose is {pose}; give a number from 0 to 1.")
-        super().__init__(
-            image_shape=(3, resolution, resolution),
-            class_names=class_names(attribute),
-            val_size=val_size,
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            seed=seed,
-            flip=flip,
-            predict_split=predict_split,
-        )
+        check_between(-1, 1, lipstick_makeup_correlation=lipstick_makeup_correlation)
+        check_between(0, 1, pose=pose)
+        shape, names = (3, resolution, resolution), class_names(attribute)
+        super().__init__(shape, names, val_size, batch_size=batch_size, **loader)
         self.attribute = attribute
         self.num_train = num_train
         self.num_test = num_test

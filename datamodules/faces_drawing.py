@@ -3,171 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["ATTRIBUTES", "FaceParameters", "draw_faces", "draw_parameters"]
+from lightning_ecinn.datamodules.faces_parameters import ATTRIBUTES, FaceParameters
 
-ATTRIBUTES = ("Smiling", "High_Cheekbones", "Wearing_Lipstick", "Heavy_Makeup")
-"""What can be switched on and off, named as in CelebA; the last index of `attributes`."""
+__all__ = ["draw_faces"]
 
-_SKIN = ((0.96, 0.82, 0.72), (0.87, 0.68, 0.54), (0.70, 0.50, 0.37), (0.48, 0.33, 0.25))
-_HAIR = ((0.09, 0.07, 0.07), (0.30, 0.18, 0.11), (0.52, 0.33, 0.17), (0.84, 0.68, 0.38),
-         (0.58, 0.24, 0.11), (0.60, 0.59, 0.58))  # fmt: skip
-_IRIS = ((0.28, 0.17, 0.10), (0.25, 0.40, 0.58), (0.30, 0.42, 0.25), (0.38, 0.38, 0.40))
-_LIPSTICK = ((0.78, 0.06, 0.12), (0.85, 0.16, 0.36), (0.58, 0.05, 0.22))
-_SHADOW = ((0.36, 0.24, 0.56), (0.20, 0.36, 0.62), (0.55, 0.25, 0.42))
 _BLUSH = (0.90, 0.30, 0.36)
 _WHITE = (0.95, 0.95, 0.94)
 _DARK = (0.10, 0.07, 0.07)
 
-
 _Length = Tensor | float
 """One for all faces, or one for each: (N,)."""
-
-
-@dataclass(frozen=True)
-class FaceParameters:
-    """What faces look like; every field has N rows, one per face.
-
-    Lengths are in units of half the picture's side, y pointing down, colours RGB in [0, 1].
-
-    Attributes:
-        attributes: bool (N, 4), in the order of `ATTRIBUTES`.
-        shift: (N, 2), where the middle of the face lies, x then y.
-        size: (N,), 1 for a face of average size.
-        tilt: (N,), radians, clockwise.
-        turn: (N,), how far the head is turned, -1 to 1: moves what lies in the middle of the face.
-        width: (N,), half the width of the face.
-        jaw: (N,), how much narrower the face is at the chin.
-        skin, hair, iris, clothes, lipstick, shadow: (N, 3), colours.
-        top, bottom: (N, 3), colours of the background.
-        light: (N, 2), how much brighter the picture gets to the right and to the bottom.
-        hairline: (N,), y of the hair's edge on the forehead.
-        hair_length: (N,), y of the lower end of the hair.
-        parting: (N,), x of the highest point of the hairline.
-        eye_distance: (N,), half of it.
-        eye_size: (N,), half the width of an eye.
-        brow: (N,), thickness of the eyebrows.
-        nose: (N,), half the width of the nose.
-        mouth_width: (N,), half of it.
-        lips: (N,), thickness of the lips.
-        smile: (N,), how far the corners of a smiling mouth are raised.
-        frown: (N,), how far those of another mouth are raised (negative: lowered).
-        teeth: (N,), how far a smiling mouth is open.
-    """
-
-    attributes: Tensor
-    shift: Tensor
-    size: Tensor
-    tilt: Tensor
-    turn: Tensor
-    width: Tensor
-    jaw: Tensor
-    skin: Tensor
-    hair: Tensor
-    iris: Tensor
-    clothes: Tensor
-    lipstick: Tensor
-    shadow: Tensor
-    top: Tensor
-    bottom: Tensor
-    light: Tensor
-    hairline: Tensor
-    hair_length: Tensor
-    parting: Tensor
-    eye_distance: Tensor
-    eye_size: Tensor
-    brow: Tensor
-    nose: Tensor
-    mouth_width: Tensor
-    lips: Tensor
-    smile: Tensor
-    frown: Tensor
-    teeth: Tensor
-
-    def __len__(self) -> int:
-        """Return the number of faces, N."""
-        return len(self.attributes)
-
-    def __getitem__(self, indices: Tensor | slice) -> FaceParameters:
-        """Return some of the faces."""
-        return FaceParameters(*(getattr(self, field.name)[indices] for field in fields(self)))
-
-    def with_attribute(self, attribute: int, values: Tensor) -> FaceParameters:
-        """Return the same faces but for one attribute, whose values (N,) are given."""
-        attributes = self.attributes.clone()
-        attributes[:, attribute] = values
-        return replace(self, attributes=attributes)
-
-
-def draw_parameters(
-    num_faces: int, state: np.random.RandomState, correlation: float = 0.0, pose: float = 1.0
-) -> FaceParameters:
-    """Draw faces at random; every attribute has each of them with probability 1/2.
-
-    Args:
-        num_faces: N.
-        state: the source of randomness.
-        correlation: of lipstick and make-up, -1 to 1; everything else is independent.
-        pose: factor of shift, tilt, turn and differences in size.
-    """
-
-    def uniform(low: float, high: float, *size: int) -> Tensor:
-        values = state.uniform(low, high, (num_faces, *size))
-        return torch.from_numpy(values).float()
-
-    def mixed(palette: tuple[tuple[float, ...], ...], jitter: float) -> Tensor:
-        """A colour between two neighbours of a palette."""
-        colours = torch.tensor(palette)
-        place = uniform(0, len(palette) - 1)
-        low = place.long().clamp(max=len(palette) - 2)
-        share = (place - low).unsqueeze(1)
-        colour = colours[low] * (1 - share) + colours[low + 1] * share
-        return (colour + uniform(-jitter, jitter, 3)).clamp(0, 1)
-
-    def picked(palette: tuple[tuple[float, ...], ...], jitter: float) -> Tensor:
-        """A colour near one of a palette."""
-        chosen = torch.from_numpy(state.randint(0, len(palette), num_faces))
-        return (torch.tensor(palette)[chosen] + uniform(-jitter, jitter, 3)).clamp(0, 1)
-
-    attributes = torch.from_numpy(state.uniform(size=(num_faces, len(ATTRIBUTES))) < 0.5)
-    same = torch.from_numpy(state.uniform(size=num_faces) < (1 + correlation) / 2)
-    attributes[:, 3] = attributes[:, 2] == same
-    background = uniform(0.3, 0.75).unsqueeze(1) + uniform(-0.15, 0.15, 3)
-    return FaceParameters(
-        attributes=attributes,
-        shift=pose * uniform(-0.05, 0.05, 2),
-        size=1 + pose * uniform(-0.06, 0.08),
-        tilt=pose * uniform(-0.12, 0.12),
-        turn=pose * uniform(-1, 1),
-        width=uniform(0.50, 0.58),
-        jaw=uniform(0.10, 0.30),
-        skin=mixed(_SKIN, 0.02),
-        hair=picked(_HAIR, 0.04),
-        iris=picked(_IRIS, 0.03),
-        clothes=uniform(0.2, 0.7).unsqueeze(1) + uniform(-0.2, 0.2, 3),
-        lipstick=picked(_LIPSTICK, 0.04),
-        shadow=picked(_SHADOW, 0.04),
-        top=background,
-        bottom=background + uniform(-0.15, 0.15, 3),
-        light=uniform(-0.16, 0.16, 2),
-        hairline=uniform(-0.52, -0.36),
-        hair_length=uniform(-0.1, 0.9),
-        parting=uniform(-0.3, 0.3),
-        eye_distance=uniform(0.21, 0.25),
-        eye_size=uniform(0.10, 0.125),
-        brow=uniform(0.018, 0.035),
-        nose=uniform(0.06, 0.09),
-        mouth_width=uniform(0.19, 0.24),
-        lips=uniform(0.045, 0.065),
-        smile=uniform(0.10, 0.17),
-        frown=uniform(-0.05, 0.01),
-        teeth=uniform(0.0, 0.05),
-    )
 
 
 def draw_faces(faces: FaceParameters, side: int) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lightning_ecinn.datamodules.batches.seeding import FAKE_LABELS, random_state
-from lightning_ecinn.datamodules.checks import SplitName
+from lightning_ecinn.datamodules.checks import SplitName, check_at_least
 from lightning_ecinn.datamodules.mnist import MNIST
 
 
@@ -20,13 +20,26 @@ class FakeMNIST(MNIST):
 
     Args:
         label_seed: chooses the labels, of the training and of the test images apart.
-        kwargs: everything that `MNIST` takes.
+        **mnist: everything that `MNIST` takes.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    Example:
+        >>> data = FakeMNIST(source="sample")
+        >>> images, labels, indices = data.dataset("test")[torch.arange(3)]
+        >>> labels
+        tensor([8, 0, 8])
+        >>> images[0, 0, :10, 0]
+        tensor([  0,   0,   0,   0,   0,   0,   0,   0, 255,   0], dtype=torch.uint8)
+        >>> data.mask(8, 0).nonzero()  # channel, row, column
+        tensor([[0, 0, 0],
+                [0, 8, 0]])
     """
 
-    def __init__(self, label_seed: int = 0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        if label_seed < 0:
-            raise ValueError(f"label_seed is {label_seed}; give 0 or more.")
+    def __init__(self, label_seed: int = 0, **mnist: Any) -> None:
+        super().__init__(**mnist)
+        check_at_least(0, label_seed=label_seed)
         self.label_seed = label_seed
 
     @property

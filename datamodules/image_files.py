@@ -52,9 +52,13 @@ class ImageFilesDataModule(InMemoryDataModule):
         image_shape: (channels, side, side).
         class_names: one name per class.
         crop: cut the central square out; otherwise squeeze the whole picture into a square.
-        cache: folder for decoded pictures; by default $XDG_CACHE_HOME/lightning_ecinn, or
-            ~/.cache/lightning_ecinn. May be deleted at any time.
-        settings: what `InMemoryDataModule` takes, but for `val_size`.
+        cache: folder for decoded pictures; by default $XDG_CACHE_HOME/lightning_ecinn or
+            ~/.cache/lightning_ecinn on Linux, elsewhere in the system's own folder for caches of
+            the user. May be deleted at any time.
+        **loader: fields of `LoaderSettings`.
+
+    Raises:
+        ValueError: an argument is out of range.
     """
 
     def __init__(
@@ -63,9 +67,9 @@ class ImageFilesDataModule(InMemoryDataModule):
         class_names: Sequence[str],
         crop: bool = True,
         cache: str | None = None,
-        **settings: Any,
+        **loader: Any,
     ) -> None:
-        super().__init__(image_shape, class_names, val_size=0, **settings)
+        super().__init__(image_shape, class_names, val_size=0, **loader)
         self.format = Format(size=image_shape[1], channels=image_shape[0], crop=crop)
         self.cache = default_folder() if cache is None else Path(cache).expanduser().absolute()
 
@@ -112,7 +116,7 @@ class ImageFilesDataModule(InMemoryDataModule):
         return cached_images(index.files, index.names, self.format, self.cache, title)
 
 
-def present(files: Files, names: Sequence[str], table: str) -> tuple[list[int], list[str]]:
+def find_present(files: Files, names: Sequence[str], table: str) -> tuple[list[int], list[str]]:
     """Find out which of the pictures named in a table are there.
 
     Returns:

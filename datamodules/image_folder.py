@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from lightning_ecinn.datamodules.batches.splits import hold_out
-from lightning_ecinn.datamodules.checks import SPLITS, SplitName
-from lightning_ecinn.datamodules.image_files import ImageFilesDataModule, LabelledFiles, present
+from lightning_ecinn.datamodules.checks import SPLITS, SplitName, check_shares
+from lightning_ecinn.datamodules.image_files import (
+    ImageFilesDataModule,
+    LabelledFiles,
+    find_present,
+)
 from lightning_ecinn.datamodules.readers.files import open_files
 from lightning_ecinn.datamodules.readers.table import Table, read_table
 
@@ -23,7 +27,7 @@ _NUMBER_OF = {word: number for number, name in enumerate(SPLITS) for word in _SP
 
 
 class LabelledImages(ImageFilesDataModule):
-    """Pictures in a folder or zip archive, and a CSV file that has a row for each.
+    r"""Pictures in a folder or zip archive, and a CSV file that has a row for each.
 
         file,label
         scans/0001.png,healthy
@@ -47,19 +51,27 @@ class LabelledImages(ImageFilesDataModule):
             images.
         resolution: height and width.
         channels: 3 for colour, 1 for grey; pictures of the other kind are converted.
-        crop: cut the central square out; otherwise squeeze the whole picture into a square.
-        cache: folder for decoded pictures; by default $XDG_CACHE_HOME/lightning_ecinn, or
-            ~/.cache/lightning_ecinn. May be deleted at any time.
         batch_size: training images per batch and process.
-        eval_batch_size: images per batch and process everywhere else.
-        seed: chooses the held-out images, the order of training, the flips and translations.
-        max_shift: translate training images by up to so many pixels each way, filling with zeros.
-        flip: mirror half of the training images left and right, other ones each epoch.
-        predict_split: what `predict` runs over.
+        **files: `crop` and `cache` of `ImageFilesDataModule`, and further fields of
+            `LoaderSettings`.
 
     Raises:
         DataNotFoundError: folder, archive or table are not there.
         ValueError: an argument is out of range, or the table cannot be used.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from PIL import Image
+        >>> with TemporaryDirectory() as root:
+        ...     rows = ["file,label"]
+        ...     for number in range(20):
+        ...         Image.new("L", (40, 30), 10 * number).save(f"{root}/{number}.png")
+        ...         rows.append(f"{number}.png,{'healthy' if number < 10 else 'ill'}")
+        ...     _ = Path(root, "labels.csv").write_text("\n".join(rows))
+        ...     data = LabelledImages(root, cache=f"{root}/cache")
+        ...     data.setup()
+        >>> data.class_names, [len(data.dataset(split)) for split in SPLITS]
+        (['healthy', 'ill'], [16, 2, 2])
     """
 
     def __init__(
@@ -73,16 +85,13 @@ class LabelledImages(ImageFilesDataModule):
         test_share: float = 0.1,
         resolution: int = 64,
         channels: Literal[1, 3] = 3,
-        crop: bool = True,
-        cache: str | None = None,
+        *,
         batch_size: int = 64,
-        eval_batch_size: int = 250,
-        seed: int = 0,
-        max_shift: int = 0,
-        flip: bool = False,
-        predict_split: SplitName = "test",
+        **files: Any,
     ) -> None:
-        _check_settings(val_share, test_share, channels)
+        check_shares(val_share=val_share, test_share=test_share)
+        if channels not in (1, 3):
+            raise ValueError(f"channels is {channels}; give 1 for grey or 3 for colour.")
         self.root = Path(root).expanduser().absolute()
         # Now, not in setup: whoever builds the model asks at once how many classes there are.
         self._table = read_table(open_files(self.root), csv)
@@ -92,14 +101,8 @@ class LabelledImages(ImageFilesDataModule):
         super().__init__(
             (channels, resolution, resolution),
             _class_names(self._labels, self._table, label_column),
-            crop=crop,
-            cache=cache,
             batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            seed=seed,
-            max_shift=max_shift,
-            flip=flip,
-            predict_split=predict_split,
+            **files,
         )
         self.val_share, self.test_share = val_share, test_share
 
@@ -114,7 +117,7 @@ class LabelledImages(ImageFilesDataModule):
         number = {name: i for i, name in enumerate(self.class_names)}
         labels = torch.tensor([number[label] for label in self._labels])
         split = self._split(labels)
-        found, remarks = present(files, self._names, str(self._table))
+        found, remarks = find_present(files, self._names, str(self._table))
         names = [self._names[i] for i in found]
         return LabelledFiles(files, names, labels[found], split[found], remarks)
 
@@ -154,11 +157,3 @@ def _class_names(labels: list[str], table: Table, column: str) -> list[str]:
         return sorted(names, key=float)
     except ValueError:
         return names
-
-
-def _check_settings(val_share: float, test_share: float, channels: int) -> None:
-    for name, share in (("val_share", val_share), ("test_share", test_share)):
-        if not 0 <= share < 1:
-            raise ValueError(f"{name} is {share}; give a number from 0 to less than 1.")
-    if channels not in (1, 3):
-        raise ValueError(f"channels is {channels}; give 1 for grey or 3 for colour.")

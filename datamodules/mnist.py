@@ -4,14 +4,14 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from lightning_ecinn.datamodules.base import InMemoryDataModule
-from lightning_ecinn.datamodules.checks import DataNotFoundError, SplitName
+from lightning_ecinn.datamodules.checks import DataNotFoundError
 from lightning_ecinn.datamodules.readers.idx import find_idx, read_idx
 
 SAMPLE = Path(__file__).parent / "data" / "mnist_sample.npz"
@@ -31,14 +31,18 @@ class MNIST(InMemoryDataModule):
         root: folder of the full data, whose files lie in MNIST/raw below it as with torchvision.
         val_size: training images held out for validation, every class in proportion; if not given,
             5000 of the full data and 1000 of the sample.
-        batch_size: training images per batch and process.
-        eval_batch_size: images per batch and process everywhere else.
-        seed: chooses the validation images, the order of training and the translations.
-        max_shift: translate training images by up to so many pixels each way, filling with zeros.
-        predict_split: what `predict` runs over.
+        **loader: fields of `LoaderSettings` but for `flip`, for a mirrored digit is another sign.
 
     Raises:
         ValueError: an argument is out of range.
+
+    Example:
+        >>> data = MNIST(source="sample", batch_size=64)
+        >>> data.setup("fit")
+        >>> data.describe()
+        'MNIST: train 29,000 (each class 10.0 %); val 1,000 (each class 10.0 %)'
+        >>> next(iter(data.train_dataloader())).images.shape
+        torch.Size([64, 1, 28, 28])
     """
 
     def __init__(
@@ -46,11 +50,7 @@ class MNIST(InMemoryDataModule):
         source: Literal["sample", "full"] = "full",
         root: str = "data",
         val_size: int | None = None,
-        batch_size: int = 128,
-        eval_batch_size: int = 250,
-        seed: int = 0,
-        max_shift: int = 0,
-        predict_split: SplitName = "test",
+        **loader: Any,
     ) -> None:
         if source not in _VAL_SIZE:
             raise ValueError(f"source is {source!r}; choose 'sample' or 'full'.")
@@ -58,11 +58,8 @@ class MNIST(InMemoryDataModule):
             image_shape=(1, 28, 28),
             class_names=[str(digit) for digit in range(10)],
             val_size=_VAL_SIZE[source] if val_size is None else val_size,
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            seed=seed,
-            max_shift=max_shift,
-            predict_split=predict_split,
+            flip=False,
+            **loader,
         )
         self.source = source
         self.root = Path(root).expanduser().absolute()

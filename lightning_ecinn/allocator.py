@@ -22,6 +22,10 @@ def keep_freed_memory() -> bool:
 
     Returns:
         Whether it took effect: only with glibc, that is on most Linux systems.
+
+    Example:
+        >>> keep_freed_memory() in (True, False)  # at the beginning of a script
+        True
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -1,1 +1,6 @@
-"""Images in memory, and the order in which they are seen."""
+"""Images in memory, and the order in which they are seen.
+
+`settings`: what can be chosen; `splits`: which images are held out; `dataset`: a batch by its
+indices, translated and mirrored; `samplers`: the indices of each batch, shuffled or in order;
+`seeding`: every random draw from one seed.
+"""

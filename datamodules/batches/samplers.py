@@ -13,6 +13,7 @@ from torch.utils.data import DistributedSampler, SequentialSampler
 
 from lightning_ecinn.datamodules.batches.dataset import AugmentedIndices
 from lightning_ecinn.datamodules.batches.seeding import FLIP, ORDER, SHIFT, random_state
+from lightning_ecinn.datamodules.checks import check_enough
 
 
 class TrainBatchSampler(DistributedSampler):
@@ -45,7 +46,7 @@ class TrainBatchSampler(DistributedSampler):
         num_replicas: int = 1,
         rank: int = 0,
     ) -> None:
-        _check_enough(len(dataset), num_replicas)
+        check_enough(len(dataset), num_replicas)
         super().__init__(
             dataset,  # type: ignore[arg-type]
             num_replicas,
@@ -112,7 +113,7 @@ class OrderedBatchSampler(DistributedSampler, SequentialSampler):
     def __init__(
         self, dataset: Sized, batch_size: int, num_replicas: int = 1, rank: int = 0
     ) -> None:
-        _check_enough(len(dataset), num_replicas)
+        check_enough(len(dataset), num_replicas)
         DistributedSampler.__init__(
             self,
             dataset,  # type: ignore[arg-type]
@@ -133,11 +134,3 @@ class OrderedBatchSampler(DistributedSampler, SequentialSampler):
         """Yield indices (B,)."""
         indices = torch.arange(self.rank, self.num_images, self.num_replicas)
         yield from indices.tensor_split(len(self))
-
-
-def _check_enough(num_images: int, num_ranks: int) -> None:
-    if num_images < num_ranks:
-        raise ValueError(
-            f"{num_images} images cannot be shared by {num_ranks} processes: "
-            "give at least one image per process, or train with fewer devices."
-        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
 import shutil
@@ -17,15 +16,14 @@ from typing import BinaryIO
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
+from platformdirs import user_cache_path
 from torch import Tensor
 from tqdm import tqdm
 
 from lightning_ecinn.datamodules.checks import DataNotFoundError
 from lightning_ecinn.datamodules.readers.decode import decode
 from lightning_ecinn.datamodules.readers.files import Files
-
-_HAS_LOCKS = importlib.util.find_spec("fcntl") is not None
-"""Not on Windows."""
 
 __all__ = ["CachedImages", "Format", "cached_images", "default_folder"]
 
@@ -58,9 +56,11 @@ class CachedImages:
 
 
 def default_folder() -> Path:
-    """Return $XDG_CACHE_HOME/lightning_ecinn, or ~/.cache/lightning_ecinn."""
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "lightning_ecinn"
+    """Return $XDG_CACHE_HOME/lightning_ecinn or ~/.cache/lightning_ecinn on Linux.
+
+    Elsewhere it is in the system's own folder for caches of the user.
+    """
+    return user_cache_path("lightning_ecinn", appauthor=False)
 
 
 def cached_images(
@@ -207,25 +207,22 @@ def _usable(folder: Path) -> Iterator[None]:
         yield
     except DataNotFoundError:  # a picture's, not the folder's
         raise
-    except OSError as error:
+    except (OSError, NotImplementedError) as error:  # older filelocks: there are no locks here
+        reason = getattr(error, "strerror", None) or error
         raise ValueError(
-            f"Decoded images cannot be kept in {folder} ({error.strerror or error}): give the "
-            "data another folder for them, such as --data.cache /scratch/cache."
+            f"Decoded images cannot be kept in {folder} ({reason}): give the data another folder "
+            "for them, such as --data.cache /scratch/cache."
         ) from None
 
 
 @contextmanager
 def _exclusive(place: Path) -> Iterator[None]:
     """Hold the lock of a cache; the system frees it when the process ends, however it ends."""
-    if not _HAS_LOCKS:
-        yield
-        return
-    import fcntl
-
-    with place.with_name(f"{place.name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"Waiting for another process, which is making {place}", file=sys.stderr)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    lock = FileLock(place.with_name(f"{place.name}.lock"))
+    try:
+        held = lock.acquire(blocking=False)
+    except Timeout:
+        print(f"Waiting for another process, which is making {place}", file=sys.stderr)
+        held = lock.acquire()
+    with held:
         yield

@@ -1,6 +1,9 @@
 """The IDX format of the MNIST files, raw or gzipped.
 
 Four bytes (0, 0, type, number of dimensions), one big-endian uint32 per dimension, then the values.
+
+torchvision has a reader too, but it does not decompress, meets a damaged file with a bare `assert`
+or a message without the file's name, and cannot be imported beside some builds of torch.
 """
 
 import gzip

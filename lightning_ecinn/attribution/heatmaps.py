@@ -10,12 +10,13 @@ from torch import Tensor
 
 from lightning_ecinn.attribution.inputs import (
     checked_baselines,
-    checked_classes,
     checked_option,
+    class_per_image,
 )
 from lightning_ecinn.attribution.methods import METHODS, OPTIONS, REGISTRY, Method
 from lightning_ecinn.attribution.scores import Model, PairScore
 from lightning_ecinn.attribution.task import Task
+from lightning_ecinn.metrics.classification import log_odds
 
 __all__ = ["COMPLETENESS_LIMIT", "Heatmap", "attribute"]
 
@@ -35,6 +36,11 @@ class Heatmap:
             over all baselines x' where there are several. None where the method has no such
             axiom. Differences of F below sqrt(eps) max(1, |F(x)|, |F(x')|), eps the precision,
             are rounding errors: that bound then takes their place in the denominator.
+
+    Example:
+        >>> gaps = torch.tensor([0.02, 0.5])
+        >>> Heatmap(torch.zeros(2, 1, 8, 8), "integrated_gradients", gaps).is_complete
+        tensor([ True, False])
     """
 
     values: Tensor
@@ -65,6 +71,7 @@ def attribute(
     stride: int | None = None,
     undefined: Literal["raise", "keep"] | None = None,
 ) -> Heatmap:
+    # Longer than other functions: every option has a name and a line here, where one looks.
     """Why q and not p? A heatmap per image, of F(x) = log p(q|x) - log p(p|x) (Section 4.3).
 
     The model's mode, gradients and the global random state stay as they are. It works inside
@@ -95,6 +102,16 @@ def attribute(
         ValueError: for an unknown method, an option that the method does not take, images,
             baselines or classes that the model can't have, and ECINNh for a model without an
             inverse.
+
+    Example:
+        >>> from lightning_ecinn import MNIST, Explainer
+        >>> explainer = Explainer.from_checkpoint("pretrained:mnist_small")
+        >>> images, labels, _ = MNIST(source="sample").dataset("test")[torch.arange(4)]
+        >>> heatmap = attribute(explainer, images, target=3)
+        >>> torch.equal(heatmap.values, explainer.explain(images, target=3).heatmap)
+        True
+        >>> attribute(explainer, images, target=3, method="saliency").values.shape
+        torch.Size([4, 1, 28, 28])
     """
     chosen = _method(method, checked_option("chunk_size", chunk_size))
     given = {
@@ -111,20 +128,12 @@ def attribute(
     with score.evaluating(), torch.enable_grad():
         pictures = score.pictures(images)
         logits = score.all_logits(pictures, chunk_size)
-        q = checked_classes(target, "target", logits)
-        p = _source(chosen, source, logits)
-        base = checked_baselines(baselines, tuple(pictures.shape[1:]), score.like)
-        if chosen.baselines != "all":
-            base = base.mean(0, keepdim=True)
+        q, p = class_per_image(target, "target", logits), _source(chosen, source, logits)
+        base = _baselines(chosen, baselines, pictures)
         task = Task(model, score, pictures, q, p, base, chunk_size, seed, options)
         values = chosen.heatmap(task)
         gap = _gap(values, logits, task) if chosen.complete else None
-    if not values.isfinite().all():
-        raise ValueError(
-            f"The heatmap of {chosen.label} is not finite: the model's gradients overflow; try "
-            "float64."
-        )
-    return Heatmap(values, method, gap)
+    return Heatmap(_finite(values, chosen), method, gap)
 
 
 def _method(name: str, chunk_size: int) -> Method:
@@ -156,7 +165,7 @@ def _source(method: Method, source: int | Tensor | None, logits: Tensor) -> Tens
     predicted = logits.argmax(1)
     if source is None:
         return predicted
-    classes = checked_classes(source, "source", logits)
+    classes = class_per_image(source, "source", logits)
     other = (classes != predicted).nonzero()
     if len(other) and not method.source:
         k = int(other[0])
@@ -167,13 +176,26 @@ def _source(method: Method, source: int | Tensor | None, logits: Tensor) -> Tens
     return classes
 
 
+def _baselines(method: Method, baselines: float | Tensor | None, pictures: Tensor) -> Tensor:
+    """All baselines (N, C, H, W), or their mean where the method compares with one."""
+    base = checked_baselines(baselines, tuple(pictures.shape[1:]), pictures)
+    return base if method.baselines == "all" else base.mean(0, keepdim=True)
+
+
+def _finite(values: Tensor, method: Method) -> Tensor:
+    if not values.isfinite().all():
+        raise ValueError(
+            f"The heatmap of {method.label} is not finite: the model's gradients overflow; try "
+            "float64."
+        )
+    return values
+
+
 def _gap(values: Tensor, logits: Tensor, task: Task) -> Tensor:
     """The completeness gap (B,) of heatmaps whose images have these logits (B, K)."""
     base_logits = task.score.all_logits(task.baselines, task.chunk_size).mean(0)
-    base = base_logits[task.target] - base_logits[task.source]
-    pair = torch.stack((task.target, task.source), dim=1)
-    log_q, log_p = logits.gather(1, pair).unbind(1)
-    score = log_q - log_p
+    base = log_odds(base_logits.expand_as(logits), task.target, task.source)
+    score = log_odds(logits, task.target, task.source)
     change = score - base
     error = (values.flatten(1).sum(1) - change).abs()
     size = torch.stack((score.abs(), base.abs(), torch.ones_like(base))).amax(0)

@@ -1,4 +1,4 @@
-"""What the caller gives, checked: pictures, baselines, classes, options."""
+"""What the caller of a method gives, checked: pictures, baselines, classes, options."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_ecinn.models.preprocessing import check_images, check_pixels
+from lightning_ecinn.models.inputs import as_float, check_images, check_pixels, checked_classes
 
-__all__ = ["checked_baselines", "checked_classes", "checked_images", "checked_option"]
+__all__ = ["checked_baselines", "checked_option", "class_per_image", "float_images"]
 
 
-def checked_images(images: Tensor, shape: tuple[int, ...] | None, like: Tensor) -> Tensor:
+def float_images(images: Tensor, shape: tuple[int, ...] | None, like: Tensor) -> Tensor:
     """Float images in [0, 1], (B, C, H, W), of the type and on the device of ``like``.
 
     Args:
@@ -22,13 +22,13 @@ def checked_images(images: Tensor, shape: tuple[int, ...] | None, like: Tensor) 
         like: a tensor of the model.
     """
     check_images(images, shape)
-    return _as_float(images, like)
+    return _copied(images, like)
 
 
 def checked_baselines(
     baselines: float | Tensor | None, shape: tuple[int, ...], like: Tensor
 ) -> Tensor:
-    """Baselines (N, C, H, W) like :func:`checked_images`; black where there are none.
+    """Baselines (N, C, H, W) like :func:`float_images`; black where there are none.
 
     Args:
         baselines: None, one grey value in [0, 1], or pictures (C, H, W) or (N, C, H, W).
@@ -43,7 +43,7 @@ def checked_baselines(
             )
         grey = torch.tensor(0.0 if baselines is None else float(baselines))
         check_pixels(grey, "baselines")
-        return _as_float(grey, like).expand(1, *shape)
+        return _copied(grey, like).expand(1, *shape)
     pictures = baselines.unsqueeze(0) if baselines.ndim == 3 else baselines
     if pictures.ndim != 4 or tuple(pictures.shape[1:]) != shape or len(pictures) == 0:
         raise ValueError(
@@ -51,26 +51,19 @@ def checked_baselines(
             f"like the images, got shape {tuple(baselines.shape)}."
         )
     check_pixels(pictures, "baselines")
-    return _as_float(pictures, like)
+    return _copied(pictures, like)
 
 
-def checked_classes(classes: int | Tensor, name: str, logits: Tensor) -> Tensor:
+def class_per_image(classes: int | Tensor, name: str, logits: Tensor) -> Tensor:
     """Classes (B,), int64, for logits (B, K), from one class or (B,)."""
-    classes = torch.as_tensor(classes, device=logits.device)
     batch_size, num_classes = logits.shape
-    if classes.is_floating_point() or classes.is_complex() or classes.dtype == torch.bool:
-        raise ValueError(f"{name} must be whole numbers, got {classes.dtype}.")
+    classes = checked_classes(classes, name, num_classes, logits.device)
     if classes.ndim and classes.shape != (batch_size,):
         raise ValueError(
             f"{name} must be one class or ({batch_size},) for {batch_size} images, got shape "
             f"{tuple(classes.shape)}."
         )
-    if not (classes.min() >= 0 and classes.max() < num_classes):
-        raise ValueError(
-            f"{name} must be a class from 0 to {num_classes - 1}, got {classes.min().item()} to "
-            f"{classes.max().item()}."
-        )
-    return classes.long().expand(batch_size).clone()
+    return classes.expand(batch_size).clone()
 
 
 def checked_option(name: str, value: Any) -> Any:
@@ -85,8 +78,6 @@ def checked_option(name: str, value: Any) -> Any:
     return value
 
 
-def _as_float(pictures: Tensor, like: Tensor) -> Tensor:
+def _copied(pictures: Tensor, like: Tensor) -> Tensor:
     """A float copy: tensors of Lightning's inference mode have no gradients."""
-    is_bytes = pictures.dtype == torch.uint8
-    pictures = pictures.to(like.device, like.dtype, copy=True)
-    return pictures / 255 if is_bytes else pictures
+    return as_float(pictures.to(like.device, copy=True), like.dtype)

@@ -9,8 +9,9 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
-from lightning_ecinn.attribution.inputs import checked_classes, checked_images
+from lightning_ecinn.attribution.inputs import class_per_image, float_images
 from lightning_ecinn.ecinn.explainer import Explainer
+from lightning_ecinn.metrics.classification import log_odds
 from lightning_ecinn.models.classifier import GenerativeClassifier
 
 __all__ = ["Model", "PairScore", "pair_score", "posterior"]
@@ -54,14 +55,12 @@ class PairScore(nn.Module):
     def pictures(self, images: Tensor) -> Tensor:
         """Float images (B, C, H, W) on the network's device, of uint8 or float ones; checked."""
         shape = getattr(self.network, "image_shape", None)
-        return checked_images(images, None if shape is None else tuple(shape), self.like)
+        return float_images(images, None if shape is None else tuple(shape), self.like)
 
     def logits(self, images: Tensor) -> Tensor:
         """Log p(y|x) up to one number per image, (B, K), of float images (B, C, H, W)."""
         if isinstance(self.network, GenerativeClassifier):
-            mu = self.network.mixture.component_means
-            z, _ = self.network.encode(images)
-            return torch.addmm(mu.square().sum(1), z, mu.T, beta=-0.5)
+            return self.network.mixture.scores(self.network.encode(images)[0])
         logits = self.network(images)
         if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images):
             got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
@@ -73,9 +72,7 @@ class PairScore(nn.Module):
 
     def forward(self, images: Tensor, target: Tensor, source: Tensor) -> Tensor:
         """F, (B,), in nats, of float images (B, C, H, W) and classes q and p, (B,) each."""
-        pair = torch.stack((target, source), dim=1)
-        log_q, log_p = self.logits(images).gather(1, pair).unbind(1)
-        return log_q - log_p
+        return log_odds(self.logits(images), target, source)
 
     @torch.no_grad()
     def all_logits(self, images: Tensor, chunk_size: int) -> Tensor:
@@ -140,11 +137,10 @@ def pair_score(model: Model, images: Tensor, target: int | Tensor, source: int |
     with score.evaluating(freeze=False):
         logits = score.logits(score.pictures(images))
         q, p = (
-            checked_classes(classes, name, logits)
+            class_per_image(classes, name, logits)
             for classes, name in ((target, "target"), (source, "source"))
         )
-        log_q, log_p = logits.gather(1, torch.stack((q, p), dim=1)).unbind(1)
-        return log_q - log_p
+        return log_odds(logits, q, p)
 
 
 def posterior(model: Model, images: Tensor, *, chunk_size: int = 64) -> Tensor:

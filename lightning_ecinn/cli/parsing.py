@@ -12,6 +12,7 @@ import yaml
 from jsonargparse import ActionConfigFile, Namespace
 
 from lightning_ecinn import shipped
+from lightning_ecinn.cli.earlier import translated
 
 __all__ = ["ExperimentFile", "OneLineErrors", "is_debugging", "one_line"]
 
@@ -75,9 +76,12 @@ class ExperimentFile(ActionConfigFile):
     def __call__(  # type: ignore[override]
         self, parser: Any, config: Namespace, value: Any, option_string: str | None = None
     ) -> None:
-        """Resolve the name, then read the file."""
+        """Resolve the name, then read the file; names of earlier versions are understood."""
         path = _experiment_path(value)
-        _check_base(config, path)
+        content = _content(path)
+        _check_base(config, path, content)
+        if (present := translated(content)) != content:
+            path = yaml.safe_dump(present, sort_keys=False)
         super().__call__(parser, config, path, option_string)
 
 
@@ -93,12 +97,17 @@ def _experiment_path(value: Any) -> Any:
     )
 
 
-def _check_base(config: Namespace, path: Any) -> None:
-    """Refuse a file that changes settings of data or a model that no file before it names."""
+def _content(path: Any) -> Any:
+    """What is in a file, or in YAML itself; None where the parser will say what is wrong."""
     try:
-        content = yaml.safe_load(Path(path).read_text())
-    except (OSError, TypeError, ValueError, yaml.YAMLError):  # the parser says what is wrong
-        return
+        text = path if isinstance(path, str) and "\n" in path else Path(path).read_text()
+        return yaml.safe_load(text)
+    except (OSError, TypeError, ValueError, yaml.YAMLError):
+        return None
+
+
+def _check_base(config: Namespace, path: Any, content: Any) -> None:
+    """Refuse a file that changes settings of data or a model that no file before it names."""
     for key in ("data", "model"):
         part = content.get(key) if isinstance(content, dict) else None
         if isinstance(part, dict) and "class_path" not in part and config.get(key) is None:

@@ -1,9 +1,10 @@
-"""Several models' heatmaps of the same images: pictures, and how alike they are."""
+"""The subcommand `compare`: several models' heatmaps of the same images, and how alike they are."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,91 +27,104 @@ from lightning_ecinn.comparison import (
     explains,
     numbers_table,
     table_row,
-    text_table,
 )
 from lightning_ecinn.datamodules.checks import SplitName, check_at_least
-from lightning_ecinn.figures import correlation_matrices, heatmap_table
+from lightning_ecinn.figures import correlation_matrices, heatmap_table, text_table
 from lightning_ecinn.models.checkpoints import load_model
 from lightning_ecinn.models.classifier import GenerativeClassifier
 from lightning_ecinn.runs import model_names
 from lightning_ecinn.training.batches import Baselines, first_images, progress, shap_baselines
 
-__all__ = ["ModelComparison"]
+__all__ = ["CompareSettings", "Comparison"]
 
 _CHUNK = 8
 """Images between two steps of the progress bar."""
 
 
-class ModelComparison:
-    """What `compare` does: Figure 9 for any models, one picture per image, and correlations.
+@dataclass(frozen=True, kw_only=True)
+class CompareSettings:
+    """Which models `compare` compares, by which heatmaps of which images.
 
     Args:
-        paths: checkpoints, of flows or ordinary networks.
-        names: one per checkpoint; by default the experiment's, or the file's.
-        methods: columns, names in ``lightning_ecinn.attribution.METHODS``.
-        count: images that are drawn.
-        measure: images that correlations and completeness are over, at least `count`.
+        ckpt_path: checkpoints of the models, of any kind.
+        names: their names; by default the experiments'.
+        methods: the heatmaps, as of the callback HeatmapComparison.
+        count: images that are drawn, one picture each.
+        measure: images that the correlations are over.
         split: where the images come from.
         seed: which images are drawn.
-        target: class asked for, of models with more than two classes; by default the second
-            likeliest.
+        target: class asked for where there are more than two; by default the second likeliest.
         baselines: what DeepLiftSHAP and GradSHAP compare with.
         num_baselines: how many training images.
 
     Raises:
-        FileNotFoundError: for a checkpoint that does not exist.
-        ValueError: without checkpoints, for files that are none, and for wrong settings.
+        ValueError: without checkpoints, and for settings that nothing can be compared with.
     """
 
-    def __init__(
-        self,
-        paths: Sequence[str],
-        names: Sequence[str] = (),
-        *,
-        methods: Sequence[str] = FIGURE_9,
-        count: int = 4,
-        measure: int = 64,
-        split: SplitName = "test",
-        seed: int = 0,
-        target: int | None = None,
-        baselines: Baselines = "training images",
-        num_baselines: int = 10,
-    ):
-        if not paths:
-            raise ValueError(
-                "compare: there is nothing to compare. Give --ckpt PATH once for each model."
-            )
-        if names and len(names) != len(paths):
-            raise ValueError(
-                f"--names: there are {len(names)} names for {len(paths)} checkpoints; give each "
-                "its own."
-            )
-        check_methods(methods)
-        check_at_least(1, count=count, measure=measure, num_baselines=num_baselines)
-        self.paths = [str(shipped.resolve(path).absolute()) for path in paths]
-        self.names = list(names) or model_names(self.paths)
-        self.models = [load_model(path) for path in self.paths]
-        self.methods = list(methods)
-        self.count = count
-        self.measure = measure
-        self.split = split
-        self.seed = seed
-        self.target = target
-        self.baselines = baselines
-        self.num_baselines = num_baselines
+    ckpt_path: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    methods: list[str] = field(default_factory=lambda: list(FIGURE_9))
+    count: int = 4
+    measure: int = 64
+    split: SplitName = "test"
+    seed: int = 0
+    target: int | None = None
+    baselines: Baselines = "training images"
+    num_baselines: int = 10
 
-    def run(self, trainer: pl.Trainer) -> None:
-        """Explain the images of the trainer's data module, on its device; draw, print, log."""
+    def __post_init__(self) -> None:
+        if not self.ckpt_path:
+            raise ValueError(
+                "compare: there is nothing to compare. Give --ckpt_path PATH of each model."
+            )
+        if self.names and len(self.names) != len(self.ckpt_path):
+            raise ValueError(
+                f"--names: there are {len(self.names)} names for {len(self.ckpt_path)} "
+                "checkpoints; give each its own."
+            )
+        check_methods(self.methods)
+        check_at_least(1, count=self.count, measure=self.measure, num_baselines=self.num_baselines)
+
+
+class Comparison:
+    """Figure 9 for any models, one picture per image, and correlations.
+
+    Args:
+        settings: what is compared.
+
+    Raises:
+        FileNotFoundError: for a checkpoint that does not exist.
+        ValueError: for files that are none.
+    """
+
+    def __init__(self, settings: CompareSettings):
+        self.settings = settings
+        self.paths = [str(shipped.resolve(path).absolute()) for path in settings.ckpt_path]
+        self.names = settings.names or model_names(self.paths)
+        self.models = [load_model(path) for path in self.paths]
+
+    def run(self, trainer: pl.Trainer, datamodule: pl.LightningDataModule) -> None:
+        """Explain images of the data, on the trainer's device; draw, print, log. In one process."""
         self._warn_of_missing_means()
-        images, labels = first_images(trainer, self.split, limit=2000)
-        generator = torch.Generator().manual_seed(self.seed)
-        chosen = torch.randperm(len(images), generator=generator)[: max(self.count, self.measure)]
-        baselines = shap_baselines(trainer, self.baselines, self.num_baselines, self.seed)
+        datamodule.prepare_data()
+        for stage in ("fit", "test"):
+            datamodule.setup(stage)
+        trainer.datamodule = datamodule  # type: ignore[attr-defined]
+        self._compare(trainer)
+        for logger in trainer.loggers:
+            logger.finalize("success")
+
+    def _compare(self, trainer: pl.Trainer) -> None:
+        s, methods = self.settings, self.settings.methods
+        images, labels = first_images(trainer, s.split, limit=2000)
+        generator = torch.Generator().manual_seed(s.seed)
+        chosen = torch.randperm(len(images), generator=generator)[: max(s.count, s.measure)]
+        baselines = shap_baselines(trainer, s.baselines, s.num_baselines, s.seed)
         for model in self.models:
             model.to(trainer.strategy.root_device)
-        correlations = HeatmapCorrelations(len(self.models), self.methods)
-        numbers = [HeatmapNumbers(self.methods) for _ in self.models]
-        shown, rest = chosen[: self.count], chosen[self.count :].split(_CHUNK)
+        correlations = HeatmapCorrelations(len(self.models), methods)
+        numbers = [HeatmapNumbers(methods) for _ in self.models]
+        shown, rest = chosen[: s.count], chosen[s.count :].split(_CHUNK)
         for part in progress(trainer, [shown, *filter(len, rest)], "heatmaps"):
             explained = self._explained(images[part], baselines)
             correlations.update(explained)
@@ -125,10 +139,10 @@ class ModelComparison:
             explain_by(
                 model,
                 images,
-                self.methods,
-                target=self.target if model.num_classes > 2 else None,
+                self.settings.methods,
+                target=self.settings.target if model.num_classes > 2 else None,
                 baselines=baselines,
-                seed=self.seed,
+                seed=self.settings.seed,
                 name=name,
             )
             for model, name in zip(self.models, self.names, strict=True)
@@ -137,16 +151,17 @@ class ModelComparison:
     def _draw_images(
         self, trainer: pl.Trainer, explained: list[Explained], indices: Tensor, labels: Tensor
     ) -> None:
+        split, methods = self.settings.split, self.settings.methods
         class_names = getattr(trainer.datamodule, "class_names", None)  # type: ignore[attr-defined]
         for i, (index, label) in enumerate(zip(indices.tolist(), labels.tolist(), strict=True)):
-            title = f"{self.split} image {index}: {class_names[label] if class_names else label}"
+            title = f"{split} image {index}: {class_names[label] if class_names else label}"
             figure = heatmap_table(
-                [table_row(one, i, self.methods) for one in explained],
-                [LABELS[method] for method in self.methods],
+                [table_row(one, i, methods) for one in explained],
+                [LABELS[method] for method in methods],
                 title=title,
                 note=UNITS,
             )
-            log_figure(trainer, figure, f"compare-{self.split}{index:05d}")
+            log_figure(trainer, figure, f"compare-{split}{index:05d}")
 
     def _report(
         self,
@@ -159,7 +174,7 @@ class ModelComparison:
         found = {name: one.compute() for name, one in zip(self.names, numbers, strict=True)}
         for name, path in zip(self.names, self.paths, strict=True):
             print(f"{name} ({path}):\n{numbers_table(found[name])}")
-        title = f"Mean correlation of heatmaps over {count} {self.split} images"
+        title = f"Mean correlation of heatmaps over {count} {self.settings.split} images"
         print(f"{title}:\n{_pairs_table(matrices, self.names)}")
         figure = correlation_matrices(
             {LABELS[method]: matrix for method, matrix in matrices.items()}, self.names, title=title

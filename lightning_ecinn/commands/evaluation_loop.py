@@ -15,16 +15,17 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 from lightning_ecinn.datamodules import InMemoryDataModule
 from lightning_ecinn.datamodules.checks import SplitName
 from lightning_ecinn.ecinn.explainer import Explainer
+from lightning_ecinn.ecinn.steps import NamedStep
 from lightning_ecinn.evaluation import (
     Judges,
     Pairs,
     Rows,
-    Step,
     choose_targets,
     joined,
     measured,
     read_images,
 )
+from lightning_ecinn.training.processes import gathered
 from lightning_ecinn.training.shared import check_precision
 
 __all__ = ["CounterfactualEvaluation", "EvaluationData"]
@@ -173,15 +174,15 @@ class CounterfactualEvaluation(pl.LightningModule):
 
     Args:
         explainer: makes them.
-        steps: at which.
+        alphas: at which steps.
         judges: other models that look at them.
     """
 
-    def __init__(self, explainer: Explainer, steps: Sequence[Step], judges: Judges):
+    def __init__(self, explainer: Explainer, alphas: Sequence[NamedStep | float], judges: Judges):
         super().__init__()
         self.classifier = explainer.classifier  # a submodule: Lightning moves it
         self.explainer = explainer
-        self.steps = tuple(steps)
+        self.alphas = tuple(alphas)
         self.judges = judges
         self._parts: list[Rows] = []
 
@@ -207,9 +208,9 @@ class CounterfactualEvaluation(pl.LightningModule):
         Judges too look in full precision, however the network was trained.
         """
         mask = partial(self.data.true_pixels, batch["index"])
-        for step in self.steps:
+        for alpha in self.alphas:
             with torch.autocast(self.device.type, enabled=False):
-                rows = measured(self.explainer, batch, step, self.judges, mask)
+                rows = measured(self.explainer, batch, alpha, self.judges, mask)
             if self.data.targets == "all":
                 rows = {name: column[~rows["already"]] for name, column in rows.items()}
             self._parts.append(rows)
@@ -217,14 +218,8 @@ class CounterfactualEvaluation(pl.LightningModule):
 
     def gathered(self) -> Rows | None:
         """All rows of all processes, on the first one; None on the others."""
-        mine = joined(self._parts)
+        parts = gathered(self.trainer, joined(self._parts))
         self._parts = []
-        if self.trainer.world_size == 1:
-            return mine
-        parts: list[Any] | None = None
-        if self.trainer.is_global_zero:
-            parts = [{}] * self.trainer.world_size
-        torch.distributed.gather_object(mine, parts)
         return None if parts is None else joined([part for part in parts if part])
 
 

@@ -13,7 +13,6 @@ from lightning_ecinn.comparison.numbers import (
     HeatmapCorrelations,
     HeatmapNumbers,
     numbers_table,
-    text_table,
 )
 
 __all__ = [
@@ -27,5 +26,4 @@ __all__ = [
     "explains",
     "numbers_table",
     "table_row",
-    "text_table",
 ]

@@ -9,15 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from lightning_ecinn.attribution import (
-    METHODS,
-    Heatmap,
-    attribute,
-    posterior,
-)
+from lightning_ecinn.attribution import METHODS, Heatmap, attribute, posterior
 from lightning_ecinn.ecinn.explainer import Explainer
 from lightning_ecinn.figures import HeatmapRow, posterior_percent
 from lightning_ecinn.models.classifier import GenerativeClassifier
+from lightning_ecinn.models.inputs import as_float
 
 __all__ = [
     "FIGURE_9",
@@ -53,10 +49,10 @@ class Explained:
         images: (B, C, H, W), float in [0, 1], in the size that the model has.
         source: (B,), p: the predicted class.
         target: (B,), q: the class asked for, never the predicted one.
-        counterfactual: (B, C, H, W); None where the model has none.
-        target_posterior: (B,), p(q) of the counterfactual rounded to 8 bits.
         defined: (B,), bool: whether there is a counterfactual.
         heatmaps: by method; ECINNh only where there are counterfactuals.
+        counterfactual: (B, C, H, W); None where the model has none.
+        target_posterior: (B,), p(q) of the counterfactual rounded to 8 bits.
     """
 
     name: str
@@ -64,10 +60,10 @@ class Explained:
     images: Tensor
     source: Tensor
     target: Tensor
-    counterfactual: Tensor | None
-    target_posterior: Tensor | None
     defined: Tensor
     heatmaps: Mapping[str, Heatmap]
+    counterfactual: Tensor | None = None
+    target_posterior: Tensor | None = None
 
     def has(self, method: str) -> Tensor:
         """Which images have a heatmap of a method, bool (B,)."""
@@ -98,8 +94,7 @@ def explain_by(
         model: flow or ordinary network.
         images: (B, C, H, W), uint8 or float in [0, 1]; resized where the model has another size.
         methods: names in `attribution.METHODS`; what the model can't do is left out.
-        target: the class asked for; by default, and where it is the predicted one, the second
-            likeliest: of two classes the other one.
+        target: the class asked for; by default, and where it is predicted, the second likeliest.
         baselines: pictures (N, C, H, W) that DeepLiftSHAP and GradSHAP compare with; black for
             the other methods, and by default.
         seed: of the methods that draw.
@@ -111,27 +106,37 @@ def explain_by(
     """
     check_methods(methods)
     images = _as_seen(images, model)
-    baselines = None if baselines is None else _as_seen(baselines, model)
     scores = posterior(model, images).cpu()
     source, chosen = _question(scores, target)
-    heatmaps = {}
-    for method in methods:
-        if method != "ecinnh":
-            base = baselines if method in _WITH_DISTRIBUTION else None
-            heatmap = attribute(model, images, chosen, method=method, baselines=base, seed=seed)
-            heatmaps[method] = _on_cpu(heatmap)
     explained = Explained(
         name=name,
         class_names=_class_names(model, scores.shape[1]),
         images=images.cpu(),
         source=source,
         target=chosen,
-        counterfactual=None,
-        target_posterior=None,
         defined=torch.zeros(len(images), dtype=torch.bool),
-        heatmaps=heatmaps,
+        heatmaps=_heatmaps(model, images, chosen, methods, baselines, seed),
     )
     return _with_counterfactuals(explained, model) if explains(model) else explained
+
+
+def _heatmaps(
+    model: Explainer | nn.Module,
+    images: Tensor,
+    target: Tensor,
+    methods: Sequence[str],
+    baselines: Tensor | None,
+    seed: int,
+) -> dict[str, Heatmap]:
+    """Of all methods but ECINNh, which needs counterfactuals."""
+    pictures = None if baselines is None else _as_seen(baselines, model)
+    heatmaps = {}
+    for method in methods:
+        if method != "ecinnh":
+            base = pictures if method in _WITH_DISTRIBUTION else None
+            heatmap = attribute(model, images, target, method=method, baselines=base, seed=seed)
+            heatmaps[method] = _on_cpu(heatmap)
+    return heatmaps
 
 
 def _with_counterfactuals(explained: Explained, model: Explainer | nn.Module) -> Explained:
@@ -213,7 +218,7 @@ def _question(scores: Tensor, target: int | None) -> tuple[Tensor, Tensor]:
 
 def _as_seen(images: Tensor, model: Explainer | nn.Module) -> Tensor:
     """Float images in [0, 1], in the size of the model."""
-    images = images / 255 if images.dtype == torch.uint8 else images.clone()
+    images = as_float(images)
     shape = tuple(getattr(model, "image_shape", images.shape[1:]))
     if images.shape[1] != shape[0]:
         raise ValueError(

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations_with_replacement
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from lightning_ecinn.attribution import COMPLETENESS_LIMIT, LABELS
 from lightning_ecinn.comparison.explained import Explained, resized
-from lightning_ecinn.metrics import heatmap_correlation, heatmap_mass
+from lightning_ecinn.figures import text_table
+from lightning_ecinn.metrics import MeanMeasure, heatmap_correlation, heatmap_mass
 
-__all__ = ["HeatmapCorrelations", "HeatmapNumbers", "numbers_table", "text_table"]
+__all__ = ["HeatmapCorrelations", "HeatmapNumbers", "numbers_table"]
+
+T = TypeVar("T")
 
 
 class HeatmapNumbers:
@@ -21,7 +26,7 @@ class HeatmapNumbers:
     def __init__(self, methods: Sequence[str]):
         self.methods = tuple(methods)
         self._gaps: dict[str, list[float]] = {method: [] for method in methods}
-        self._masses: dict[str, list[float]] = {method: [] for method in methods}
+        self._masses = {method: MeanMeasure(heatmap_mass) for method in methods}
 
     def update(self, explained: Explained, mask: Tensor | None = None) -> None:
         """Add images.
@@ -35,24 +40,24 @@ class HeatmapNumbers:
             if heatmap.completeness_gap is not None:
                 self._gaps[method] += heatmap.completeness_gap[has].tolist()
             if mask is not None:
-                mass = heatmap_mass(heatmap.values, mask.cpu())
-                self._masses[method] += mass[has].tolist()
+                inside = mask.expand_as(heatmap.values).cpu()
+                self._masses[method].update(heatmap.values[has], inside[has])
 
     def compute(self) -> dict[str, dict[str, float]]:
         """By method, as far as there is any: ``completeness_gap`` (the median), ``incomplete``.
 
-        ``incomplete`` is the share of gaps above 10 %; ``mass`` the mean share of abs(heatmap) in
-        the mask.
+        ``incomplete`` is the share of gaps above `COMPLETENESS_LIMIT`; ``mass`` the mean share of
+        abs(heatmap) in the mask.
         """
         numbers: dict[str, dict[str, float]] = {}
         for method in self.methods:
-            gaps, masses = torch.tensor(self._gaps[method]), torch.tensor(self._masses[method])
+            gaps, mass = torch.tensor(self._gaps[method]), self._masses[method]
             found = numbers[method] = {}
             if len(gaps):
                 found["completeness_gap"] = gaps.median().item()
                 found["incomplete"] = (gaps > COMPLETENESS_LIMIT).float().mean().item()
-            if len(masses):
-                found["mass"] = masses.mean().item()
+            if mass.count:
+                found["mass"] = mass.compute().item()
         return numbers
 
 
@@ -66,35 +71,42 @@ class HeatmapCorrelations:
     """
 
     def __init__(self, num_models: int, methods: Sequence[str]):
-        shape = (num_models, num_models)
-        self._sums = {method: torch.zeros(shape, dtype=torch.float64) for method in methods}
-        self.counts = {method: torch.zeros(shape, dtype=torch.long) for method in methods}
+        self._num_models = num_models
+        pairs = list(combinations_with_replacement(range(num_models), 2))
+        self._means = {
+            method: {pair: MeanMeasure(heatmap_correlation) for pair in pairs} for method in methods
+        }
 
     def update(self, models: Sequence[Explained]) -> None:
         """Add the same images, explained by all models."""
-        for method in self._sums:
-            for i, a in enumerate(models):
-                for j, b in enumerate(models[: i + 1]):
-                    r = _correlations(a, b, method)
-                    for pair in {(i, j), (j, i)}:
-                        self._sums[method][pair] += r.sum()
-                        self.counts[method][pair] += len(r)
+        for method, means in self._means.items():
+            for (i, j), mean in means.items():
+                if (heatmaps := _comparable(models[i], models[j], method)) is not None:
+                    mean.update(*heatmaps)
+
+    @property
+    def counts(self) -> dict[str, Tensor]:
+        """How many images were compared, (K, K)."""
+        counts = self._matrices(lambda mean: int(mean.count))
+        return {method: torch.tensor(matrix) for method, matrix in counts.items()}
 
     def compute(self) -> dict[str, list[list[float | None]]]:
         """The matrices (K, K); None where there is no image to compare."""
+        return self._matrices(lambda mean: mean.compute().item() if mean.count else None)
+
+    def _matrices(self, number: Callable[[MeanMeasure], T]) -> dict[str, list[list[T]]]:
+        every = range(self._num_models)
         return {
-            method: [
-                [float(s / n) if n else None for s, n in zip(sums, counts, strict=True)]
-                for sums, counts in zip(self._sums[method], self.counts[method], strict=True)
-            ]
-            for method in self._sums
+            method: [[number(means[min(i, j), max(i, j)]) for j in every] for i in every]
+            for method, means in self._means.items()
         }
 
 
 def numbers_table(numbers: Mapping[str, Mapping[str, float]]) -> str:
     """What :class:`HeatmapNumbers` found, for people: one line per method."""
     has_mass = any("mass" in found for found in numbers.values())
-    rows = [["", "median gap", "gap > 10 %", *(["in true pixels"] if has_mass else [])]]
+    limit = f"gap > {100 * COMPLETENESS_LIMIT:.0f} %"
+    rows = [["", "median gap", limit, *(["in true pixels"] if has_mass else [])]]
     for method, found in numbers.items():
         keys = ["completeness_gap", "incomplete", *(["mass"] if has_mass else [])]
         cells = [f"{100 * found[key]:.1f} %" if key in found else "–" for key in keys]
@@ -102,28 +114,16 @@ def numbers_table(numbers: Mapping[str, Mapping[str, float]]) -> str:
     return text_table(rows)
 
 
-def text_table(rows: Sequence[Sequence[str]]) -> str:
-    """Aligned columns, the first one to the left, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if j == 0 else cell.rjust(width)
-            for j, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
-
-
-def _correlations(a: Explained, b: Explained, method: str) -> Tensor:
-    """Correlation of each image (n,) that both models have a comparable heatmap of."""
+def _comparable(a: Explained, b: Explained, method: str) -> tuple[Tensor, Tensor] | None:
+    """Both models' heatmaps (n, C, H, W) of the images that they can be compared of, if any."""
     both = a.has(method) & b.has(method) & _same_question(a, b)
     if not both.any():
-        return torch.zeros(0)
+        return None
     x, y = a.heatmaps[method].values[both], b.heatmaps[method].values[both]
     if len(a.class_names) == len(b.class_names) == 2:
         x, y = _towards_higher(x, a.target[both]), _towards_higher(y, b.target[both])
     size = min(x.shape[2:], y.shape[2:], key=math.prod)
-    return heatmap_correlation(resized(x, size), resized(y, size))
+    return resized(x, size), resized(y, size)
 
 
 def _same_question(a: Explained, b: Explained) -> Tensor:

@@ -4,5 +4,6 @@ from lightning_ecinn.ecinn.certificates import Certificate
 from lightning_ecinn.ecinn.class_means import ClassMeans
 from lightning_ecinn.ecinn.counterfactuals import Counterfactual
 from lightning_ecinn.ecinn.explainer import Explainer
+from lightning_ecinn.ecinn.settings import PathSettings
 
-__all__ = ["Certificate", "ClassMeans", "Counterfactual", "Explainer"]
+__all__ = ["Certificate", "ClassMeans", "Counterfactual", "Explainer", "PathSettings"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 import torch
@@ -49,6 +50,16 @@ class Certificate:
         inverse_evaluations: (B,), inverse ones.
         holds: (B,), whether c is what was asked for.
         reason: why not, a list of B sentences, empty where it holds; B lists of T with targets.
+
+    Example:
+        >>> from lightning_ecinn import MNIST, Explainer
+        >>> explainer = Explainer.from_checkpoint("pretrained:mnist_small")
+        >>> images, labels, _ = MNIST(source="sample").dataset("test")[torch.arange(4)]
+        >>> certificate = explainer.explain(images, 3, 0.2).certificate  # no step is so short
+        >>> certificate.holds.any(), certificate.reason[0]
+        (tensor(False), 'still classified as 7')
+        >>> [row["predicted"] for row in certificate.rows()]
+        [7, 2, 1, 0]
     """
 
     predicted: Tensor
@@ -135,29 +146,49 @@ def what_fails(
         before_every_class: whether the step was to put q before every class.
         confidence: the posterior of q that was asked for, if any was.
     """
-    chosen = torch.gather(posterior, 1, torch.stack((target, predicted), 1)).tolist()
-    numbers = zip(source.tolist(), target.tolist(), predicted.tolist(), strict=True)
-    others = zip(defined.tolist(), error.tolist(), chosen, strict=True)
-    remedy = "use float64" if precision != "float64" else "train longer"
-    reasons = []
-    for (p, q, c), (is_defined, off, (p_target, p_predicted)) in zip(numbers, others, strict=True):
-        names = class_names[p], class_names[q], class_names[c]
-        if not is_defined and before_every_class:
-            reason = f"no step along this direction puts {names[1]} before every class"
-        elif not is_defined:
-            reason = f"no step leads from {names[0]} to {names[1]}"
-        elif p != q and not off <= HALF_GREY_LEVEL:
-            reason = f"the inverse is off by {off:.2g} in {precision}: {remedy}"
-        elif c not in (p, q):
-            reason = f"classified as {names[2]}, a third class, with {p_predicted:.2f}"
-        elif c != q:
-            reason = f"still classified as {names[0]}"
-        elif p != q and confidence is not None and not p_target >= confidence:
-            reason = f"p({names[1]}) is {p_target:.4g}, asked for {confidence:g}"
-        else:
-            reason = ""
-        reasons.append(reason)
-    return reasons
+    reason = partial(
+        _reason,
+        class_names=class_names,
+        precision=precision,
+        before_every_class=before_every_class,
+        confidence=confidence,
+    )
+    chosen = torch.gather(posterior, 1, torch.stack((target, predicted), 1)).unbind(1)
+    columns = (source, target, predicted, defined, error, *chosen)
+    return list(map(reason, *(column.tolist() for column in columns)))
+
+
+def _reason(
+    p: int,
+    q: int,
+    predicted: int,
+    defined: bool,
+    error: float,
+    posterior_target: float,
+    posterior_predicted: float,
+    *,
+    class_names: Sequence[str],
+    precision: str,
+    before_every_class: bool,
+    confidence: float | None,
+) -> str:
+    """The sentence for one counterfactual."""
+    source, target = class_names[p], class_names[q]
+    if not defined and before_every_class:
+        return f"no step along this direction puts {target} before every class"
+    if not defined:
+        return f"no step leads from {source} to {target}"
+    if p != q and not error <= HALF_GREY_LEVEL:
+        remedy = "train longer" if precision == "float64" else "use float64"
+        return f"the inverse is off by {error:.2g} in {precision}: {remedy}"
+    if predicted not in (p, q):
+        third = class_names[predicted]
+        return f"classified as {third}, a third class, with {posterior_predicted:.2f}"
+    if predicted != q:
+        return f"still classified as {source}"
+    if p != q and confidence is not None and not posterior_target >= confidence:
+        return f"p({target}) is {posterior_target:.4g}, asked for {confidence:g}"
+    return ""
 
 
 def in_rows(reasons: list[str], shape: Sequence[int]) -> Reasons:

@@ -24,6 +24,14 @@ class ClassMeans(Metric):
         num_dims: D.
         significance: level of :func:`significant_means`; None, as in the paper, for plain means.
         **kwargs: passed to :class:`torchmetrics.Metric`.
+
+    Example:
+        >>> class_means = ClassMeans(num_classes=2, num_dims=3)
+        >>> z = torch.tensor([[1.0, 0.0, 0.0], [3.0, 2.0, 0.0]])
+        >>> class_means.update(z, predicted=torch.tensor([1, 1]))
+        >>> means, counts = class_means.compute()
+        >>> means.tolist(), counts.tolist()
+        ([[0.0, 0.0, 0.0], [2.0, 1.0, 0.0]], [0, 2])
     """
 
     full_state_update = False

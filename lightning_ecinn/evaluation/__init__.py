@@ -10,11 +10,10 @@ from lightning_ecinn.evaluation.files import read_images
 from lightning_ecinn.evaluation.rows import (
     Judges,
     Rows,
-    Step,
-    check_steps,
+    alpha_name,
+    check_alphas,
     joined,
     measured,
-    step_name,
 )
 from lightning_ecinn.evaluation.summary import (
     MEASURES,
@@ -22,11 +21,12 @@ from lightning_ecinn.evaluation.summary import (
     Estimate,
     counted,
     estimates,
+    existing,
     pair_means,
     reference_quantile,
     with_plausibility,
 )
-from lightning_ecinn.evaluation.tables import as_csv, as_markdown, comparison_table
+from lightning_ecinn.evaluation.tables import comparison_table
 from lightning_ecinn.evaluation.targets import Pairs, choose_targets
 
 __all__ = [
@@ -37,15 +37,14 @@ __all__ = [
     "Judges",
     "Pairs",
     "Rows",
-    "Step",
-    "as_csv",
-    "as_markdown",
-    "check_steps",
+    "alpha_name",
+    "check_alphas",
     "choose_targets",
     "comparison_table",
     "counted",
     "direction_cosines",
     "estimates",
+    "existing",
     "faithfulness",
     "joined",
     "measured",
@@ -53,6 +52,5 @@ __all__ = [
     "posteriors_along_path",
     "read_images",
     "reference_quantile",
-    "step_name",
     "with_plausibility",
 ]

@@ -11,6 +11,7 @@ from lightning_ecinn.attribution import attribute
 from lightning_ecinn.ecinn.explainer import Explainer
 from lightning_ecinn.metrics import deletion_curve, insertion_curve
 from lightning_ecinn.models.classifier import GenerativeClassifier
+from lightning_ecinn.models.inputs import as_float
 
 __all__ = ["FAITHFUL_METHODS", "direction_cosines", "faithfulness", "posteriors_along_path"]
 
@@ -69,8 +70,7 @@ def faithfulness(
         "deletion" and "insertion", of each method the curves (B, steps + 1).
     """
     curves: dict[str, dict[str, Tensor]] = {"deletion": {}, "insertion": {}}
-    x = images / 255 if images.dtype == torch.uint8 else images
-    x = x.to(explainer.device, explainer.dtype)
+    x = as_float(images.to(explainer.device), explainer.dtype)
     black = torch.zeros_like(x)
 
     def probability(pictures: Tensor) -> Tensor:

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_ecinn.ecinn.counterfactuals import Counterfactual, Step as NamedStep
+from lightning_ecinn.ecinn.counterfactuals import Counterfactual
 from lightning_ecinn.ecinn.explainer import Explainer
+from lightning_ecinn.ecinn.steps import NamedStep
 from lightning_ecinn.metrics import (
     en,
     flip,
@@ -31,15 +32,10 @@ from lightning_ecinn.metrics import (
 from lightning_ecinn.models.autoencoders import Autoencoders
 from lightning_ecinn.models.networks import Network
 
-__all__ = ["STEPS", "Judges", "Rows", "Step", "check_steps", "joined", "measured", "step_name"]
+__all__ = ["Judges", "Rows", "alpha_name", "check_alphas", "joined", "measured"]
 
 Rows = dict[str, np.ndarray]
 """Columns of equal length R."""
-
-Step = NamedStep | float
-
-STEPS: tuple[NamedStep, ...] = get_args(NamedStep)
-"""The steps that have a name."""
 
 
 @dataclass(frozen=True)
@@ -64,38 +60,39 @@ class Judges:
                 model.to(device).eval()
 
 
-def check_steps(steps: Sequence[str | float]) -> list[Step]:
-    """The steps, unless they are no list of different steps.
+def check_alphas(alphas: Sequence[str | float]) -> list[NamedStep | float]:
+    """The alphas, unless they are no list of different steps.
 
     Raises:
         ValueError: says which steps there are.
     """
+    known = get_args(NamedStep)
     wrong = [
-        step
-        for step in steps
-        if not (step in STEPS if isinstance(step, str) else 0 <= step < math.inf)
+        alpha
+        for alpha in alphas
+        if not (alpha in known if isinstance(alpha, str) else 0 <= alpha < math.inf)
     ]
-    if wrong or not steps:
+    if wrong or not alphas:
         given = f"there is no step {wrong[0]!r}" if wrong else "there are none"
         raise ValueError(
-            f"--steps: {given}; give some of {', '.join(STEPS)}, or step lengths of at least 0."
+            f"--alphas: {given}; give some of {', '.join(known)}, or step lengths of at least 0."
         )
-    names = [step_name(step) for step in steps]
+    names = [alpha_name(alpha) for alpha in alphas]
     if len(set(names)) < len(names):
-        raise ValueError(f"--steps: a step is there twice in {', '.join(names)}; give each once.")
-    return cast(list[Step], list(steps))
+        raise ValueError(f"--alphas: a step is there twice in {', '.join(names)}; give each once.")
+    return cast(list[NamedStep | float], list(alphas))
 
 
-def step_name(step: str | float) -> str:
+def alpha_name(alpha: str | float) -> str:
     """How a step is called in tables and files."""
-    return step if isinstance(step, str) else f"{step:g}"
+    return alpha if isinstance(alpha, str) else f"{alpha:g}"
 
 
 @torch.no_grad()
 def measured(
     explainer: Explainer,
     batch: Mapping[str, Tensor],
-    step: Step,
+    alpha: NamedStep | float,
     judges: Judges,
     mask: Any = None,
 ) -> Rows:
@@ -108,7 +105,7 @@ def measured(
     Args:
         explainer: makes the counterfactuals.
         batch: ``images`` (B, C, H, W), ``label``, ``index`` and ``target``, each (B,).
-        step: "tipping", "convincing", "star", "certified" or a length.
+        alpha: "tipping", "convincing", "star", "certified" or a length.
         judges: other models; what they measure is left out where there is none.
         mask: from source (B,) and target (B,), the pixels that truly tell them apart, bool
             (B, C or 1, H, W), or None.
@@ -117,30 +114,20 @@ def measured(
         (B,) for each column; ``features`` (B, F) and ``input_features`` are the oracle's.
     """
     start = _now(explainer.device)
-    cf = explainer.explain(batch["images"], batch["target"], step, undefined="keep")
+    cf = explainer.explain(batch["images"], batch["target"], alpha, undefined="keep")
     seconds = (_now(explainer.device) - start) / len(cf.input)
-    x, c = cf.input, cf.image_8bit
     columns = {
         **{name: batch[name] for name in ("index", "label")},
-        "source": cf.source,
-        "target": cf.target,
-        "already": cf.source == cf.target,
-        "defined": cf.defined,
-        "alpha": cf.alpha,
+        **_asked(cf),
         **_classified(cf),
-        "l1": l1(x, c),
-        "l2": l2(x, c),
-        "en": en(x, c),
-        "sparsity": sparsity(x, c),
+        **_moved(cf),
         **_located(cf, None if mask is None else mask(cf.source, cf.target)),
         **_judged(cf, judges),
-        "forward_evaluations": cf.forward_evaluations,
-        "inverse_evaluations": cf.inverse_evaluations,
-        "seconds": torch.full(cf.alpha.shape, seconds, dtype=torch.float64),
+        **_cost(cf, seconds),
     }
-    rows = {"step": np.full(len(x), step_name(step))}
+    rows = {"step": np.full(len(cf.input), alpha_name(alpha))}
     rows |= {name: column.cpu().numpy() for name, column in columns.items()}
-    rows["reason"] = np.array(cf.certificate.reason, dtype=object).reshape(len(x))
+    rows["reason"] = np.array(cf.certificate.reason, dtype=object).reshape(len(cf.input))
     return rows
 
 
@@ -157,6 +144,22 @@ def joined(parts: Sequence[Rows]) -> Rows:
         for key in keys:
             repeated[1:] &= key[order][1:] == key[order][:-1]
     return {name: column[order[~repeated]] for name, column in rows.items()}
+
+
+def _asked(cf: Counterfactual) -> dict[str, Tensor]:
+    return {
+        "source": cf.source,
+        "target": cf.target,
+        "already": cf.source == cf.target,
+        "defined": cf.defined,
+        "alpha": cf.alpha,
+    }
+
+
+def _moved(cf: Counterfactual) -> dict[str, Tensor]:
+    """How far the picture is from the image."""
+    x, c = cf.input, cf.image_8bit
+    return {"l1": l1(x, c), "l2": l2(x, c), "en": en(x, c), "sparsity": sparsity(x, c)}
 
 
 def _classified(cf: Counterfactual) -> dict[str, Tensor]:
@@ -212,8 +215,16 @@ def _judged(cf: Counterfactual, judges: Judges) -> dict[str, Tensor]:
         columns["oracle_class"] = after.argmax(1)
         columns["input_features"], columns["features"] = oracle.features(x), oracle.features(c)
         if judges.same_classes:
-            columns["oracle_agreement"] = after.argmax(1) == cf.target
+            columns["oracle_agreement"] = validity(columns["oracle_class"], cf.target)
     return columns
+
+
+def _cost(cf: Counterfactual, seconds: float) -> dict[str, Tensor]:
+    return {
+        "forward_evaluations": cf.forward_evaluations,
+        "inverse_evaluations": cf.inverse_evaluations,
+        "seconds": torch.full(cf.alpha.shape, seconds, dtype=torch.float64),
+    }
 
 
 def _now(device: torch.device) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lightning_ecinn.evaluation.rows import Rows
 from lightning_ecinn.metrics import bootstrap_interval, fid, is_plausible
@@ -19,6 +19,7 @@ __all__ = [
     "Measure",
     "counted",
     "estimates",
+    "existing",
     "frechet_distance",
     "pair_means",
     "reference_quantile",
@@ -78,10 +79,10 @@ MEASURES = (
 
 @dataclass(frozen=True)
 class Estimate:
-    """One measure at one step.
+    """One measure at one alpha.
 
     Attributes:
-        step: its name.
+        alpha: its name.
         measure: the key in :data:`MEASURES`.
         value: the mean; of seconds the median.
         low: lower end of its 95 % bootstrap interval; None where there is none.
@@ -89,7 +90,7 @@ class Estimate:
         count: counterfactuals it is over.
     """
 
-    step: str
+    alpha: str
     measure: str
     value: float
     low: float | None
@@ -99,17 +100,17 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many counterfactuals of a step there are.
+    """How many counterfactuals of an alpha there are.
 
     Attributes:
-        step: its name.
+        alpha: its name.
         asked: pairs of an image and a target.
         already: images that already are the target.
         undefined: pairs without such a step.
         exist: what averages are over.
     """
 
-    step: str
+    alpha: str
     asked: int
     already: int
     undefined: int
@@ -128,55 +129,60 @@ def with_plausibility(rows: Rows, reference: float) -> Rows:
     return rows | {"plausible": plausible.numpy()}
 
 
-def counted(rows: Rows, steps: Sequence[str]) -> list[Counts]:
-    """How many counterfactuals there are of each step."""
+def counted(rows: Rows, alphas: Sequence[str]) -> list[Counts]:
+    """How many counterfactuals there are of each alpha."""
     counts = []
-    for step in steps:
-        chosen = rows["step"] == step
+    for alpha in alphas:
+        chosen = rows["step"] == alpha
         already = int(rows["already"][chosen].sum())
-        exist = int(_exists(rows, step).sum())
+        exist = int(existing(rows, alpha).sum())
         asked = int(chosen.sum())
-        counts.append(Counts(step, asked, already, asked - already - exist, exist))
+        counts.append(Counts(alpha, asked, already, asked - already - exist, exist))
     return counts
 
 
 def estimates(
-    rows: Rows, steps: Sequence[str], *, samples: int = 1000, seed: int = 0
+    rows: Rows, alphas: Sequence[str], *, samples: int = 1000, seed: int = 0
 ) -> list[Estimate]:
     """Averages over the counterfactuals that exist, with 95 % bootstrap intervals over images.
 
     Args:
-        rows: of all steps.
-        steps: their names.
+        rows: of all alphas.
+        alphas: their names.
         samples: of the bootstrap.
         seed: of the bootstrap.
 
     Returns:
-        By step and measure; none for a step without any counterfactual.
+        By alpha and measure; none for an alpha without any counterfactual.
     """
     found = []
-    for step in steps:
-        exists = _exists(rows, step)
-        if not exists.any():
-            continue
-        for key in (measure.key for measure in MEASURES):
-            value, low, high, count = None, None, None, int(exists.sum())
-            if key == "fid":
-                value = frechet_distance(rows, exists)
-            elif key == "seconds":
-                value = float(np.median(rows[key][exists]))
-            elif key in rows:
-                known = exists & ~np.isnan(rows[key].astype(np.float64))  # no truth, no measure
-                values = torch.from_numpy(rows[key][known].astype(np.float64))
-                images = torch.from_numpy(rows["index"][known])
-                if count := len(values):
-                    value = values.mean().item()
-                    low, high = bootstrap_interval(
-                        values, samples=samples, seed=seed, groups=images
-                    )
+    for alpha in alphas:
+        exists = existing(rows, alpha)
+        for key in (measure.key for measure in MEASURES) if exists.any() else ():
+            value, low, high, count = _estimate(rows, key, exists, samples, seed)
             if value is not None:
-                found.append(Estimate(step, key, value, low, high, count))
+                found.append(Estimate(alpha, key, value, low, high, count))
     return found
+
+
+def _estimate(
+    rows: Rows, key: str, exists: np.ndarray, samples: int, seed: int
+) -> tuple[float | None, float | None, float | None, int]:
+    """Value, low and high end of one measure, and the counterfactuals it is over."""
+    count = int(exists.sum())
+    if key == "fid":
+        return frechet_distance(rows, exists), None, None, count
+    if key == "seconds":
+        return float(np.median(rows[key][exists])), None, None, count
+    if key not in rows:
+        return None, None, None, count
+    known = exists & ~np.isnan(rows[key].astype(np.float64))  # no truth, no measure
+    if not known.any():
+        return None, None, None, 0
+    values = torch.from_numpy(rows[key][known].astype(np.float64))
+    images = torch.from_numpy(rows["index"][known])
+    low, high = bootstrap_interval(values, samples=samples, seed=seed, groups=images)
+    return values.mean().item(), low, high, len(values)
 
 
 def frechet_distance(rows: Rows, chosen: np.ndarray) -> float | None:
@@ -189,19 +195,16 @@ def frechet_distance(rows: Rows, chosen: np.ndarray) -> float | None:
     _, first = np.unique(rows["index"], return_index=True)
     if min(len(first), chosen.sum()) < 2:
         return None
-    metric = fid(_Known(rows["features"].shape[1]))
-    metric.distributed_available_fn = lambda: False  # the rows of all processes are here
-    metric.update(torch.from_numpy(rows["input_features"][first]), real=True)
-    metric.update(torch.from_numpy(rows["features"][chosen]), real=False)
-    return float(metric.compute())
+    inputs, features = rows["input_features"][first], rows["features"][chosen]
+    return float(fid(torch.from_numpy(inputs), torch.from_numpy(features)))
 
 
-def pair_means(rows: Rows, key: str, step: str, num_classes: int) -> Tensor:
+def pair_means(rows: Rows, key: str, alpha: str, num_classes: int) -> Tensor:
     """Mean of a column for each pair of source p and target q, (K, K) float64.
 
     NaN for pairs of which no counterfactual exists.
     """
-    exists = _exists(rows, step)
+    exists = existing(rows, alpha)
     cell = rows["source"][exists] * num_classes + rows["target"][exists]
     size = num_classes**2
     sums = np.bincount(cell, rows[key][exists].astype(np.float64), size)
@@ -210,17 +213,10 @@ def pair_means(rows: Rows, key: str, step: str, num_classes: int) -> Tensor:
     return torch.from_numpy(means).reshape(num_classes, num_classes)
 
 
-def _exists(rows: Rows, step: str) -> np.ndarray:
-    """Which rows (R,) are counterfactuals of a step: neither the target before, nor without one."""
-    return (rows["step"] == step) & rows["defined"] & ~rows["already"]
+def existing(rows: Rows, alpha: str | None = None) -> np.ndarray:
+    """Which rows (R,) are counterfactuals, of one alpha or of any.
 
-
-class _Known(nn.Module):
-    """Features that are computed already."""
-
-    def __init__(self, num_features: int):
-        super().__init__()
-        self.num_features = num_features
-
-    def forward(self, features: Tensor) -> Tensor:
-        return features
+    Images that are the target already are none, and pairs without such a step have none.
+    """
+    exists = rows["defined"] & ~rows["already"]
+    return exists if alpha is None else exists & (rows["step"] == alpha)

@@ -1,20 +1,21 @@
-"""Tensors to matplotlib figures. Nothing here saves or logs."""
+"""Results for people: tensors to matplotlib figures, rows to tables of text.
 
-from lightning_ecinn.figures.evaluation import (
-    alpha_histograms,
-    class_matrix,
-    faithfulness_curves,
-    plausibility_examples,
-    posterior_paths,
-)
+Nothing here saves or logs. Every figure is on an Agg canvas: no display is needed.
+"""
+
+from lightning_ecinn.figures.curves import alpha_histograms, faithfulness_curves, posterior_paths
+from lightning_ecinn.figures.examples import plausibility_examples
 from lightning_ecinn.figures.grid import magnified, picture_grid
 from lightning_ecinn.figures.heatmaps import HeatmapRow, heatmap_table
-from lightning_ecinn.figures.matrices import correlation_matrices
+from lightning_ecinn.figures.matrices import class_matrix, correlation_matrices
+from lightning_ecinn.figures.tables import as_csv, as_markdown, text_table
 from lightning_ecinn.figures.text import posterior_percent
 
 __all__ = [
     "HeatmapRow",
     "alpha_histograms",
+    "as_csv",
+    "as_markdown",
     "class_matrix",
     "correlation_matrices",
     "faithfulness_curves",
@@ -24,4 +25,5 @@ __all__ = [
     "plausibility_examples",
     "posterior_paths",
     "posterior_percent",
+    "text_table",
 ]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from lightning_ecinn.figures.canvas import blank_figure
 from lightning_ecinn.figures.text import (
     CAPTION,
     LABEL,
@@ -20,9 +22,9 @@ from lightning_ecinn.figures.text import (
     wrapped,
 )
 
-__all__ = ["magnified", "picture_grid", "show_picture"]
+__all__ = ["SIDE", "magnified", "picture_grid", "show_picture"]
 
-_SIDE = 0.82
+SIDE = 0.82
 """Height of one picture, in inches like everything here."""
 _GAP = 0.05
 
@@ -45,40 +47,83 @@ def picture_grid(
         captions: text below each picture.
         title: text above everything; broken into lines where it is long.
         gap: space between columns, inches.
-
-    Returns:
-        The figure, on an Agg canvas: no display is needed.
     """
-    num_columns = max(len(row) for row in pictures)
-    shape = next(picture.shape for row in pictures for picture in row if picture is not None)
-    cell_width = _SIDE * shape[2] / shape[1]
-    cell_height = _SIDE + (line_height(CAPTION) + 0.04 if captions else 0)
-    left = 0.1 + max((0.1 + text_width(label, LABEL) for label in row_labels or []), default=0)
-    width = left + num_columns * (cell_width + gap) + 0.05
-    title_lines = wrapped(title or "", width - 0.2, TITLE)
-    column_lines, label_size, label_height = fitted_labels(column_labels or [], cell_width)
-    top = 0.1 + line_height(TITLE) * len(title_lines) + label_height
-    height = top + len(pictures) * (cell_height + _GAP) + 0.05
-
-    figure = Figure(figsize=(width, height), dpi=150, facecolor="white")
-    FigureCanvasAgg(figure)
-    figure.text(
-        0.5, 1 - 0.06 / height, "\n".join(title_lines), ha="center", va="top", fontsize=TITLE
+    layout = _Layout(
+        pictures, row_labels or [], column_labels or [], bool(captions), title or "", gap
     )
-    for j, lines in enumerate(column_lines):
-        x = (left + j * (cell_width + gap) + cell_width / 2) / width
-        y = 1 - (top - 0.04) / height
-        figure.text(x, y, "\n".join(lines), ha="center", va="bottom", fontsize=label_size)
+    figure = layout.figure()
     for i, row in enumerate(pictures):
-        bottom = 1 - (top + i * (cell_height + _GAP) + _SIDE) / height
-        if row_labels:
-            x, y = (left - 0.06) / width, bottom + _SIDE / 2 / height
-            figure.text(x, y, row_labels[i], ha="right", va="center", fontsize=LABEL)
         for j, picture in enumerate(row):
-            x = (left + j * (cell_width + gap)) / width
-            axes = figure.add_axes((x, bottom, cell_width / width, _SIDE / height))
+            axes = figure.add_axes(layout.place(i, j))
             show_picture(axes, picture, captions[i][j] if captions else "")
     return figure
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where everything stands, in inches from the left and from the top."""
+
+    pictures: Sequence[Sequence[Tensor | None]]
+    row_labels: Sequence[str]
+    column_labels: Sequence[str]
+    has_captions: bool
+    title: str
+    gap: float
+
+    @cached_property
+    def cell_width(self) -> float:
+        shape = next(one.shape for row in self.pictures for one in row if one is not None)
+        return SIDE * shape[2] / shape[1]
+
+    @cached_property
+    def pitch(self) -> float:
+        """From one row to the next."""
+        return SIDE + (line_height(CAPTION) + 0.04 if self.has_captions else 0) + _GAP
+
+    @cached_property
+    def left(self) -> float:
+        return 0.1 + max((0.1 + text_width(label, LABEL) for label in self.row_labels), default=0)
+
+    @cached_property
+    def width(self) -> float:
+        return self._x(max(map(len, self.pictures))) + 0.05
+
+    @cached_property
+    def title_lines(self) -> list[str]:
+        return wrapped(self.title, self.width - 0.2, TITLE)
+
+    @cached_property
+    def top(self) -> float:
+        _, _, labels = fitted_labels(self.column_labels, self.cell_width)
+        return 0.1 + line_height(TITLE) * len(self.title_lines) + labels
+
+    @cached_property
+    def height(self) -> float:
+        return self.top + len(self.pictures) * self.pitch + 0.05
+
+    def figure(self) -> Figure:
+        """The figure with all its texts but the captions."""
+        figure = blank_figure(self.width, self.height, self.title_lines)
+        columns, size, _ = fitted_labels(self.column_labels, self.cell_width)
+        for j, lines in enumerate(columns):
+            x = (self._x(j) + self.cell_width / 2) / self.width
+            y = 1 - (self.top - 0.04) / self.height
+            figure.text(x, y, "\n".join(lines), ha="center", va="bottom", fontsize=size)
+        for i, label in enumerate(self.row_labels):
+            x, y = (self.left - 0.06) / self.width, self._bottom(i) + SIDE / 2 / self.height
+            figure.text(x, y, label, ha="right", va="center", fontsize=LABEL)
+        return figure
+
+    def place(self, i: int, j: int) -> tuple[float, float, float, float]:
+        """Left, bottom, width and height of a picture, in shares of the figure."""
+        width, height = self.cell_width / self.width, SIDE / self.height
+        return self._x(j) / self.width, self._bottom(i), width, height
+
+    def _x(self, j: int) -> float:
+        return self.left + j * (self.cell_width + self.gap)
+
+    def _bottom(self, i: int) -> float:
+        return 1 - (self.top + i * self.pitch + SIDE) / self.height
 
 
 def magnified(picture: Tensor, height: int, width: int) -> Tensor:

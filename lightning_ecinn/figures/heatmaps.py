@@ -9,10 +9,11 @@ from functools import cached_property
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from lightning_ecinn.attribution import COMPLETENESS_LIMIT
+from lightning_ecinn.figures.canvas import BLUE_TO_RED, RED, blank_figure
 from lightning_ecinn.figures.grid import show_picture
 from lightning_ecinn.figures.text import (
     CAPTION,
@@ -32,16 +33,15 @@ _GAP = 0.06
 _LABEL_WIDTH = 1.6
 _BAR, _TICKS = 0.08, 0.22
 """Width of a row's colour bar and of the numbers beside it."""
-_COLOURS = "RdBu_r"
-_RED = "#b2182b"
-_LARGE_GAP = 0.10
+_BEYOND = 0.02
+"""Share of a heatmap's mass that is beyond the ends of the colour bar, as in Captum's pictures."""
 _NOTE = (
     "Heatmaps: sum over channels. Below each: the value ±v that the ends of the colour bar stand "
-    "for; what lies beyond, 2 % of the heatmap's mass, has the same colour."
+    f"for; what lies beyond, {100 * _BEYOND:.0f} % of the heatmap's mass, has the same colour."
 )
 _GAP_NOTE = (
-    "gap: share by which the heatmap's sum misses what it has to explain (! above 10 %: not to be "
-    "relied on)."
+    "gap: share by which the heatmap's sum misses what it has to explain "
+    f"(! above {100 * COMPLETENESS_LIMIT:.0f} %: not to be relied on)."
 )
 
 
@@ -77,17 +77,15 @@ def heatmap_table(
 
     The methods' values have different units and sizes, so each heatmap has its own scale, symmetric
     about 0 (:func:`heatmap_unit`), which is written below it; the row's colour bar says what part
-    of it a colour means. Completeness gaps are written below, in red with a "!" above 10 %. The
-    column of counterfactuals is left out where no row has one; any other missing cell shows "–".
+    of it a colour means. Completeness gaps are written below, in red with a "!" above
+    `COMPLETENESS_LIMIT`. The column of counterfactuals is left out where no row has one; any other
+    missing cell shows "–".
 
     Args:
         rows: at least one, of any mixture of picture sizes.
         methods: name of each method, above its column; broken into lines where it is long.
         title: text above everything; broken into lines where it is long.
         note: what else the reader has to know, below everything, such as units.
-
-    Returns:
-        The figure, on an Agg canvas: no display is needed.
 
     Raises:
         ValueError: without rows, or for a row with another number of heatmaps than methods.
@@ -113,8 +111,8 @@ def heatmap_table(
 def heatmap_unit(heatmap: Tensor) -> float:
     """The value that full colour stands for, of a heatmap (H, W) or (C, H, W).
 
-    Pixels beyond it hold 2 % of the sum of absolute values (as in Captum's pictures): a share of
-    the mass, not of the pixels, so that neither a few outliers make everything else pale nor the
+    Pixels beyond it hold `_BEYOND` of the sum of absolute values: a share of the mass, not of the
+    pixels, so that neither a few outliers make everything else pale nor the
     background decides about a heatmap of two pixels.
 
     Returns:
@@ -122,7 +120,7 @@ def heatmap_unit(heatmap: Tensor) -> float:
     """
     values = heatmap.detach().double().abs().flatten().sort().values.cpu()
     cumulative = values.cumsum(0)
-    index = int(torch.searchsorted(cumulative, 0.98 * cumulative[-1]))
+    index = int(torch.searchsorted(cumulative, (1 - _BEYOND) * cumulative[-1]))
     return float(values[min(index, len(values) - 1)]) or 1.0
 
 
@@ -172,12 +170,8 @@ class _Layout:
 
     def figure(self) -> Figure:
         """The figure with all its texts but those of the cells."""
-        figure = Figure(figsize=(self.width, self.height), dpi=150, facecolor="white")
-        FigureCanvasAgg(figure)
-        title, notes = (
-            "\n".join(self._lines(*part)) for part in ((self.title, TITLE), (self.notes, CAPTION))
-        )
-        figure.text(0.5, 1 - 0.06 / self.height, title, ha="center", va="top", fontsize=TITLE)
+        figure = blank_figure(self.width, self.height, self._lines(self.title, TITLE))
+        notes = "\n".join(self._lines(self.notes, CAPTION))
         y = 0.06 / self.height
         figure.text(0.1 / self.width, y, notes, va="bottom", fontsize=CAPTION, color="0.3")
         lines, size, _ = fitted_labels(self.columns, _SIDE)
@@ -217,21 +211,21 @@ def _show_heatmap(axes: Axes, heatmap: Tensor | None, gap: float | None) -> None
     values = heatmap.detach().double().sum(0).cpu()
     unit = heatmap_unit(values)
     axes.imshow(
-        (values / unit).numpy(), cmap=_COLOURS, vmin=-1, vmax=1, interpolation="antialiased"
+        (values / unit).numpy(), cmap=BLUE_TO_RED, vmin=-1, vmax=1, interpolation="antialiased"
     )
     _frame(axes)
     _caption(axes, -0.04, f"±{_short(unit)}", "0.3")
     if gap is not None:
-        large = gap > _LARGE_GAP
+        large = gap > COMPLETENESS_LIMIT
         below = -0.04 - line_height(CAPTION) / _SIDE
         _caption(
-            axes, below, f"{'! ' if large else ''}gap {_percent(gap)}", _RED if large else "0.3"
+            axes, below, f"{'! ' if large else ''}gap {_percent(gap)}", RED if large else "0.3"
         )
 
 
 def _show_bar(axes: Axes) -> None:
     scale = np.linspace(1, -1, 101)[:, None]
-    axes.imshow(scale, cmap=_COLOURS, vmin=-1, vmax=1, aspect="auto", extent=(0, 1, -1, 1))
+    axes.imshow(scale, cmap=BLUE_TO_RED, vmin=-1, vmax=1, aspect="auto", extent=(0, 1, -1, 1))
     axes.set_xticks([])
     axes.yaxis.tick_right()
     axes.set_yticks([-0.94, 0, 0.94], ["−v", "0", "+v"], fontsize=CAPTION)

@@ -3,6 +3,7 @@
 from lightning_ecinn.flows.blocks import CouplingBlock, DownsamplingCoupling
 from lightning_ecinn.flows.build import ib_inn
 from lightning_ecinn.flows.folded import FoldedFlow
+from lightning_ecinn.flows.settings import FlowSettings
 from lightning_ecinn.flows.transforms import DCTPooling, FixedPermutation, HaarDownsampling
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "DCTPooling",
     "DownsamplingCoupling",
     "FixedPermutation",
+    "FlowSettings",
     "FoldedFlow",
     "HaarDownsampling",
     "ib_inn",

@@ -11,11 +11,20 @@ from collections.abc import Callable, Iterable, Sequence
 
 import FrEIA.modules as Fm
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lightning_ecinn.flows.fixed_matrix import FixedMatrix, without_autocast
-from lightning_ecinn.flows.transforms import _check_even
+from lightning_ecinn.flows.coupling import (
+    DOWNSAMPLING_SLOPE,
+    SLOPE,
+    LogDet,
+    Mixing,
+    affine,
+    coupling,
+    downsampling,
+    mixing,
+)
+from lightning_ecinn.flows.fixed_matrix import FixedMatrix
+from lightning_ecinn.flows.transforms import check_even
 
 __all__ = ["CouplingBlock", "DownsamplingCoupling"]
 
@@ -23,29 +32,18 @@ Dims = Sequence[tuple[int, ...]]
 Subnet = Callable[[int, int], nn.Module]
 
 
-def _affine(x: Tensor, a: Tensor, clamp: float, slope: float, rev: bool) -> tuple[Tensor, Tensor]:
-    """Y = x exp(log s) + t with log s = clamp tanh(slope a_s), or its inverse.
+class _Coupling(Fm.InvertibleModule):
+    """What both kinds have: their affine map, by its bound and slope."""
 
-    Args:
-        x: (B, C, H, W), the half to change.
-        a: (B, 2C, H, W), the subnet's output: scales, then translations.
-        clamp: bound of abs(log s).
-        slope: how fast the bound is approached.
-        rev: whether to invert.
+    clamp: float
+    slope: float
 
-    Returns:
-        y (B, C, H, W) and log_det (B,).
-    """
-    # Of lower precision under autocast; laid out like x, which the steps below are faster for.
-    a_scale, translation = a.to(x.dtype).contiguous().chunk(2, dim=1)
-    log_scale = clamp * torch.tanh(slope * a_scale)
-    log_det = log_scale.sum(dim=(1, 2, 3))
-    if rev:
-        return (x - translation) * torch.exp(-log_scale), -log_det
-    return torch.addcmul(translation, x, torch.exp(log_scale)), log_det
+    def affine(self, x: Tensor, a: Tensor, rev: bool, jac: bool = True) -> tuple[Tensor, LogDet]:
+        """The half x (B, C, H, W) changed by a (B, 2C, H, W), or its inverse; log_det (B,)."""
+        return affine(x, a, clamp=self.clamp, slope=self.slope, rev=rev, jac=jac)
 
 
-class CouplingBlock(Fm.InvertibleModule):
+class CouplingBlock(_Coupling):
     r"""Affine coupling, fixed rotation of the channels, trained scale and offset.
 
     Split the channels into x1 (C - floor(C/2)) and x2 (floor(C/2)); with
@@ -62,7 +60,17 @@ class CouplingBlock(Fm.InvertibleModule):
         subnet: ``subnet(in_channels, out_channels)`` builds the inner network.
         clamp: bound of abs(log s).
         init_scale: exp(g) at the beginning.
+
+    Example:
+        >>> block = CouplingBlock([(4, 8, 8)], subnet=lambda c, out: nn.Conv2d(c, out, 1))
+        >>> x = torch.rand(2, 4, 8, 8)
+        >>> (y,), log_det = block((x,))
+        >>> (back,), log_det_back = block((y,), rev=True)
+        >>> torch.allclose(back, x, atol=1e-5), torch.allclose(log_det_back, -log_det)
+        (True, True)
     """
+
+    slope = SLOPE
 
     def __init__(
         self,
@@ -88,29 +96,22 @@ class CouplingBlock(Fm.InvertibleModule):
 
     def forward(
         self, x: Iterable[Tensor], c: object = None, rev: bool = False, jac: bool = True
-    ) -> tuple[tuple[Tensor], Tensor]:
+    ) -> tuple[tuple[Tensor], LogDet]:
         """Map (B, C, H, W) to the same shape, or back."""
         (x,) = x
-        log_det_scale = (self.log_scale.sum() + self.rotation.log_abs_det) * x.shape[2:].numel()
-        if rev:
-            inverse = self.rotation.inverse * torch.exp(-self.log_scale.view(1, -1))
-            u = _pointwise(inverse, x - self.offset)
-            x1, u2 = u.split(self.splits, dim=1)
-            x2, log_det = _affine(u2, self.subnet(x1), self.clamp, 0.1, rev=True)
-            return (torch.cat((x1, x2), dim=1),), log_det - log_det_scale
-        x1, x2 = x.split(self.splits, dim=1)
-        u2, log_det = _affine(x2, self.subnet(x1), self.clamp, 0.1, rev=False)
-        # exp(g) scales the rows of W: one product instead of two steps.
-        matrix = self.rotation.matrix * torch.exp(self.log_scale.view(-1, 1))
-        y = _pointwise(matrix, torch.cat((x1, u2), dim=1), self.offset)
-        return (y,), log_det + log_det_scale
+        y, log_det = coupling(x, self.subnet, self.splits, self.affine, self.mixing(rev))
+        return (y,), log_det
+
+    def mixing(self, rev: bool) -> Mixing:
+        """Rotation, scale and offset as one linear map of the channels, or its inverse."""
+        return mixing(self.rotation, self.log_scale, self.offset, rev)
 
     def output_dims(self, input_dims: Dims) -> Dims:
         """Unchanged."""
         return input_dims
 
 
-class DownsamplingCoupling(Fm.InvertibleModule):
+class DownsamplingCoupling(_Coupling):
     """Coupling between halves that halves the resolution: (C, H, W) to (4C, H/2, W/2).
 
     Split into x1 (floor(C/2) channels) and x2 (the rest); with space-to-depth ``down``,
@@ -125,7 +126,19 @@ class DownsamplingCoupling(Fm.InvertibleModule):
         subnet_high: builds the network from full to half resolution.
         subnet_low: builds the network at half resolution.
         clamp: bound of abs(log s).
+
+    Example:
+        >>> block = DownsamplingCoupling(
+        ...     [(4, 8, 8)],
+        ...     subnet_high=lambda c, out: nn.Conv2d(c, out, 2, stride=2),
+        ...     subnet_low=lambda c, out: nn.Conv2d(c, out, 1),
+        ... )
+        >>> (y,), log_det = block((torch.rand(2, 4, 8, 8),))
+        >>> y.shape, log_det.shape
+        (torch.Size([2, 16, 4, 4]), torch.Size([2]))
     """
+
+    slope = DOWNSAMPLING_SLOPE
 
     def __init__(
         self,
@@ -137,7 +150,7 @@ class DownsamplingCoupling(Fm.InvertibleModule):
         clamp: float = 0.7,
     ):
         super().__init__(dims_in, dims_c)
-        _check_even(dims_in[0])
+        check_even(dims_in[0])
         channels = dims_in[0][0]
         _check_channels(channels)
         self.splits = (channels // 2, channels - channels // 2)
@@ -148,23 +161,16 @@ class DownsamplingCoupling(Fm.InvertibleModule):
 
     def forward(
         self, x: Iterable[Tensor], c: object = None, rev: bool = False, jac: bool = True
-    ) -> tuple[tuple[Tensor], Tensor]:
+    ) -> tuple[tuple[Tensor], LogDet]:
         """Map (B, C, H, W) to (B, 4C, H/2, W/2), or back."""
         (x,) = x
-        if rev:
-            y1, y2 = x.split([4 * split for split in self.splits], dim=1)
-            x1, log_det1 = _affine(y1, self.subnet_low(y2), self.clamp, 0.2, rev=True)
-            x1 = F.pixel_shuffle(x1, 2)
-            x2, log_det2 = _affine(y2, self.subnet_high(x1), self.clamp, 0.2, rev=True)
-            return (torch.cat((x1, F.pixel_shuffle(x2, 2)), dim=1),), log_det1 + log_det2
-        x1, x2 = x.split(self.splits, dim=1)
-        y2, log_det2 = _affine(
-            F.pixel_unshuffle(x2, 2), self.subnet_high(x1), self.clamp, 0.2, rev=False
-        )
-        y1, log_det1 = _affine(
-            F.pixel_unshuffle(x1, 2), self.subnet_low(y2), self.clamp, 0.2, rev=False
-        )
-        return (torch.cat((y1, y2), dim=1),), log_det1 + log_det2
+        y, log_det = downsampling(x, self.subnets, self.splits, self.affine, rev)
+        return (y,), log_det
+
+    @property
+    def subnets(self) -> tuple[nn.Module, nn.Module]:
+        """Of high and of low resolution."""
+        return self.subnet_high, self.subnet_low
 
     def output_dims(self, input_dims: Dims) -> list[tuple[int, int, int]]:
         """Four times the channels at half the resolution."""
@@ -187,18 +193,3 @@ def random_rotation(channels: int) -> Tensor:
     if torch.linalg.det(q) < 0:
         q[:, 0] = -q[:, 0]
     return q.to(torch.get_default_dtype())
-
-
-def _pointwise(matrix: Tensor, x: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Multiply the channels of x (B, C, H, W) by a matrix (C', C); add a bias (1, C', 1, 1).
-
-    A product and not a 1x1 convolution: on CUDA convolutions round float32 to 10 bits by default
-    (TF32), too coarse for an inverse, and on the CPU they are several times slower.
-    """
-    matrices = matrix.expand(len(x), -1, -1)
-    with without_autocast(x):
-        if bias is None:
-            y = torch.bmm(matrices, x.flatten(2))
-        else:
-            y = torch.baddbmm(bias.flatten(2), matrices, x.flatten(2))
-    return y.view(len(x), -1, *x.shape[2:])

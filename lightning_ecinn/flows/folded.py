@@ -9,11 +9,12 @@ from functools import partial
 from typing import TypeGuard
 
 import torch
-import torch.nn.functional as F
 from FrEIA.framework import SequenceINN
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from lightning_ecinn.flows.blocks import CouplingBlock, DownsamplingCoupling, _pointwise
+from lightning_ecinn.flows.blocks import CouplingBlock, DownsamplingCoupling
+from lightning_ecinn.flows.coupling import LogDet, affine_, coupling, downsampling, pointwise
 from lightning_ecinn.flows.fixed_matrix import without_autocast
 
 __all__ = ["FoldedFlow"]
@@ -27,6 +28,13 @@ class FoldedFlow(nn.Module):
 
     Args:
         flow: as `ib_inn` builds it; other modules in it are used as they are.
+
+    Example:
+        >>> from lightning_ecinn.flows import ib_inn
+        >>> flow = ib_inn((1, 8, 8), blocks=[2], widths=[4], dropouts=[0], fc_blocks=0).eval()
+        >>> v = torch.rand(2, 1, 8, 8)
+        >>> torch.allclose(FoldedFlow(flow)(v)[0], flow(v)[0], atol=1e-4)
+        True
     """
 
     def __init__(self, flow: SequenceINN):
@@ -72,17 +80,16 @@ def _device(module: nn.Module) -> torch.device:
     return next((p.device for p in module.parameters()), torch.device("cpu"))
 
 
-Output = tuple[Tensor, Tensor | float]
+Output = tuple[Tensor, LogDet]
 Step = Callable[[Tensor, bool, bool], Output]
 Layer = Callable[[Tensor], Tensor]
 
 
 def _folded(module: nn.Module) -> Step:
     if isinstance(module, CouplingBlock):
-        return _Coupling(module)
+        return _folded_coupling(module)
     if isinstance(module, DownsamplingCoupling):
-        return _Downsampling(module)
-
+        return _folded_downsampling(module)
     module = copy.deepcopy(module).eval()
 
     def as_it_is(x: Tensor, rev: bool, jac: bool) -> Output:
@@ -92,72 +99,28 @@ def _folded(module: nn.Module) -> Step:
     return as_it_is
 
 
-class _Coupling:
-    """A `CouplingBlock` in evaluation mode."""
+def _folded_coupling(block: CouplingBlock) -> Step:
+    subnet, splits = _Subnet(block.subnet, block.slope), block.splits
+    affine = partial(affine_, clamp=block.clamp)
+    mixes = [
+        mix._replace(offset=mix.offset.clone(), log_det=float(mix.log_det))
+        for mix in (block.mixing(rev=False), block.mixing(rev=True))
+    ]
 
-    def __init__(self, block: CouplingBlock):
-        self.splits = block.splits
-        self.subnet = _Subnet(block.subnet, slope=0.1)
-        self.affine = _Affine(block.clamp)
-        scale, offset = block.log_scale.exp().view(-1), block.offset.view(-1).clone()
-        self.matrix = block.rotation.matrix * scale.unsqueeze(1)
-        self.offset = offset.view(1, -1, 1, 1)
-        self.inverse = block.rotation.inverse / scale
-        self.inverse_offset = -(self.inverse @ offset).view(1, -1, 1, 1)
-        self.log_det_per_pixel = block.log_scale.sum().item() + block.rotation.log_abs_det
+    def step(x: Tensor, rev: bool, jac: bool) -> Output:
+        return coupling(x if rev else x.clone(), subnet, splits, affine, mixes[rev], jac)
 
-    def __call__(self, x: Tensor, rev: bool, jac: bool) -> Output:
-        if rev:
-            y = _pointwise(self.inverse, x, self.inverse_offset)
-            y1, y2 = y.split(self.splits, dim=1)
-            log_det = self.affine(y2, self.subnet(y1), rev, jac)
-        else:
-            u = x.clone()
-            u1, u2 = u.split(self.splits, dim=1)
-            log_det = self.affine(u2, self.subnet(u1), rev, jac)
-            y = _pointwise(self.matrix, u, self.offset)
-        per_picture = self.log_det_per_pixel * x.shape[2:].numel() if jac else 0.0
-        return y, log_det + (-per_picture if rev else per_picture)
+    return step
 
 
-class _Downsampling:
-    """A `DownsamplingCoupling` in evaluation mode."""
+def _folded_downsampling(block: DownsamplingCoupling) -> Step:
+    high, low = (_Subnet(subnet, block.slope) for subnet in block.subnets)
+    splits, affine = block.splits, partial(affine_, clamp=block.clamp)
 
-    def __init__(self, block: DownsamplingCoupling):
-        self.splits = block.splits
-        self.subnet_high = _Subnet(block.subnet_high, slope=0.2)
-        self.subnet_low = _Subnet(block.subnet_low, slope=0.2)
-        self.affine = _Affine(block.clamp)
+    def step(x: Tensor, rev: bool, jac: bool) -> Output:
+        return downsampling(x.clone() if rev else x, (high, low), splits, affine, rev, jac)
 
-    def __call__(self, x: Tensor, rev: bool, jac: bool) -> Output:
-        if rev:
-            y1, y2 = x.clone().split([4 * split for split in self.splits], dim=1)
-            log_det1 = self.affine(y1, self.subnet_low(y2), rev, jac)
-            x1 = F.pixel_shuffle(y1, 2)
-            log_det2 = self.affine(y2, self.subnet_high(x1), rev, jac)
-            return torch.cat((x1, F.pixel_shuffle(y2, 2)), dim=1), log_det1 + log_det2
-        x1, x2 = x.split(self.splits, dim=1)
-        y1, y2 = F.pixel_unshuffle(x1, 2), F.pixel_unshuffle(x2, 2)
-        log_det2 = self.affine(y2, self.subnet_high(x1), rev, jac)
-        log_det1 = self.affine(y1, self.subnet_low(y2), rev, jac)
-        return torch.cat((y1, y2), dim=1), log_det1 + log_det2
-
-
-class _Affine:
-    """x exp(clamp tanh(a)) + t in place of x, or its inverse; the slope is folded into a."""
-
-    def __init__(self, clamp: float):
-        self.clamp = clamp
-
-    def __call__(self, x: Tensor, a: Tensor, rev: bool, jac: bool) -> Tensor | float:
-        a_scale, translation = a.contiguous().chunk(2, dim=1)
-        log_scale = torch.tanh(a_scale).mul_(-self.clamp if rev else self.clamp)
-        log_det = log_scale.sum((1, 2, 3)) if jac else 0.0
-        if rev:
-            x.sub_(translation).mul_(log_scale.exp_())
-        else:
-            torch.addcmul(translation, x, log_scale.exp_(), out=x)
-        return log_det
+    return step
 
 
 class _Subnet:
@@ -209,32 +172,41 @@ def _has_statistics(layer: nn.Module | None) -> TypeGuard[nn.BatchNorm2d]:
 
 
 def _convolution(layer: nn.Conv2d, norm: nn.BatchNorm2d | None, slope: float) -> Layer:
-    """A convolution with what follows it; the first half of its outputs is scaled by `slope`."""
-    weight = layer.weight.double()
-    bias = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.double()
+    """A convolution with what follows it; the first half of its outputs is scaled by `slope`.
+
+    In double precision, rounded once.
+    """
+    weight, bias = layer.weight.double(), _double(layer.bias)
     if norm is not None:
         assert norm.running_mean is not None
         assert norm.running_var is not None
-        scale = torch.rsqrt(norm.running_var.double() + norm.eps)
-        if norm.affine:
-            scale = scale * norm.weight.double()
-        weight = weight * scale.view(-1, 1, 1, 1)
-        bias = (bias - norm.running_mean.double()) * scale
-        if norm.affine:
-            bias = bias + norm.bias.double()
+        weight, bias = fuse_conv_bn_weights(
+            weight,
+            bias,
+            norm.running_mean.double(),
+            norm.running_var.double(),
+            norm.eps,
+            _double(norm.weight),
+            _double(norm.bias),
+        )
+    bias = weight.new_zeros(len(weight)) if bias is None else bias
     if slope != 1:
         half = len(weight) // 2
         factor = torch.cat((bias.new_full((half,), slope), bias.new_ones(len(weight) - half)))
         weight, bias = weight * factor.view(-1, 1, 1, 1), bias * factor
-    weight, bias = weight.to(layer.weight.dtype), bias.to(layer.weight.dtype)
+    weight, bias = (value.detach().to(layer.weight.dtype) for value in (weight, bias))
     if _is_pointwise(layer):
-        return partial(_pointwise, weight.flatten(1), bias=bias.view(1, -1, 1, 1))
+        return partial(pointwise, weight.flatten(1), bias=bias.view(1, -1, 1, 1))
     if weight.device.type == "cpu":  # faster there, whatever the layout of the pictures
         weight = weight.contiguous(memory_format=torch.channels_last)
     if layer.padding_mode != "zeros":
         return partial(layer._conv_forward, weight=weight, bias=bias)
     settings = {key: getattr(layer, key) for key in ("stride", "padding", "dilation", "groups")}
     return partial(torch.conv2d, weight=weight, bias=bias, **settings)
+
+
+def _double(value: Tensor | None) -> Tensor | None:
+    return None if value is None else value.double()
 
 
 def _is_pointwise(layer: nn.Conv2d) -> bool:

@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import get_device_states, set_device_states
 
-from lightning_ecinn.flows.blocks import CouplingBlock, DownsamplingCoupling, _affine, _pointwise
+from lightning_ecinn.flows.blocks import CouplingBlock, DownsamplingCoupling
 
 __all__ = ["reversible"]
 
@@ -44,6 +44,14 @@ def reversible(flow: SequenceINN, v: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns:
         z (B, D) and log_det (B,), which can be differentiated once, not twice.
+
+    Example:
+        >>> from lightning_ecinn.flows import ib_inn
+        >>> flow = ib_inn((1, 8, 8), blocks=[2], widths=[4], dropouts=[0], fc_blocks=0)
+        >>> z, log_det = reversible(flow, torch.rand(2, 1, 8, 8))
+        >>> (z.square().mean() - log_det.mean()).backward()
+        >>> flow[1].offset.grad.shape
+        torch.Size([1, 4, 1, 1])
     """
     if not torch.is_grad_enabled():
         return flow(v)
@@ -150,23 +158,20 @@ def _from_input(block: nn.Module, x: Tensor) -> tuple[tuple[Tensor, ...], Tensor
     return (x,), y, log_det
 
 
-def _from_output(block: CouplingBlock, y: Tensor) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
+def _from_output(block: CouplingBlock, y: Tensor) -> tuple[tuple[Tensor, ...], Tensor, Any]:
     """Both halves of the input as leaves, output and log-determinant with their graph.
 
     The inverse and the graph need the subnet at the same x1: it is evaluated once.
     """
-    inverse = block.rotation.inverse * torch.exp(-block.log_scale.view(1, -1))
-    x1, u2 = _pointwise(inverse, y - block.offset).split(block.splits, dim=1)
+    x1, u2 = block.mixing(rev=True)(y)[0].split(block.splits, dim=1)
     x1 = x1.detach().requires_grad_()
     with torch.enable_grad():
         a = block.subnet(x1)
-    x2 = _affine(u2, a.detach(), block.clamp, 0.1, rev=True)[0].requires_grad_()
+    x2 = block.affine(u2, a.detach(), rev=True)[0].requires_grad_()
     with torch.enable_grad():
-        u2, log_det = _affine(x2, a, block.clamp, 0.1, rev=False)
-        matrix = block.rotation.matrix * torch.exp(block.log_scale.view(-1, 1))
-        y = _pointwise(matrix, torch.cat((x1, u2), dim=1), block.offset)
-        log_det = log_det + block.log_scale.sum() * y.shape[2:].numel()
-    return (x1, x2), y, log_det
+        u2, log_det = block.affine(x2, a, rev=False)
+        y, log_det_mix = block.mixing(rev=False)(torch.cat((x1, u2), dim=1))
+        return (x1, x2), y, log_det + log_det_mix
 
 
 def _autocast(v: Tensor) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lightning_ecinn.flows.fixed_matrix import FixedMatrix, without_autocast
 
-__all__ = ["DCTPooling", "FixedPermutation", "Flattening", "HaarDownsampling"]
+__all__ = ["DCTPooling", "FixedPermutation", "Flattening", "HaarDownsampling", "check_even"]
 
 Dims = Sequence[tuple[int, ...]]
 Output = tuple[tuple[Tensor], float]
@@ -35,12 +35,17 @@ class HaarDownsampling(Fm.HaarDownsampling):
         dims_c: conditions; none are supported.
         gain: the three detail coefficients of every channel are multiplied by it. In smooth
             pictures they are much smaller than the averages that the next block mixes them with.
+
+    Example:
+        >>> (y,), log_det = HaarDownsampling([(1, 2, 2)])((torch.ones(1, 1, 2, 2),))
+        >>> y.flatten(), log_det
+        (tensor([2., 0., 0., 0.]), 0.0)
     """
 
     gains: Tensor
 
     def __init__(self, dims_in: Dims, dims_c: Dims | None = None, gain: float = 1.0):
-        _check_even(dims_in[0])
+        check_even(dims_in[0])
         if not gain > 0:
             raise ValueError(f"The gain of the Haar details must be positive, got {gain}.")
         super().__init__(dims_in, dims_c, order_by_wavelet=False, rebalance=1.0)
@@ -70,6 +75,11 @@ class DCTPooling(Fm.InvertibleModule):
     flattened in the order (width frequency, height frequency, channel), so that the lowest
     frequencies of all channels come first, as in IB-INN. Its exact log-determinant is
     :math:`C N^2 \log \frac{N}{2 (N + 1)} + C N \log 2`.
+
+    Example:
+        >>> (y,), _ = DCTPooling([(1, 2, 2)])((torch.ones(1, 1, 2, 2),))
+        >>> y.round(decimals=4).abs()
+        tensor([[1.3333, 0.0000, 0.0000, 0.0000]])
     """
 
     def __init__(self, dims_in: Dims, dims_c: Dims | None = None):
@@ -112,7 +122,13 @@ class DCTPooling(Fm.InvertibleModule):
 
 
 class Flattening(Fm.InvertibleModule):
-    """Feature maps as vectors: (C, H, W) to (C H W,), in any memory format."""
+    """Feature maps as vectors: (C, H, W) to (C H W,), in any memory format.
+
+    Example:
+        >>> (y,), _ = Flattening([(4, 2, 2)])((torch.zeros(3, 4, 2, 2),))
+        >>> y.shape
+        torch.Size([3, 16])
+    """
 
     def forward(
         self, x: Iterable[Tensor], c: object = None, rev: bool = False, jac: bool = True
@@ -130,6 +146,11 @@ class FixedPermutation(Fm.InvertibleModule):
     """A fixed random permutation of a vector: numpy's ``RandomState(seed).permutation(D)``.
 
     FrEIA's ``PermuteRandom`` gives the same permutation, but reseeds numpy's global generator.
+
+    Example:
+        >>> (y,), _ = FixedPermutation([(5,)], seed=0)((torch.arange(5.0)[None],))
+        >>> y
+        tensor([[2., 0., 1., 3., 4.]])
     """
 
     permutation: Tensor
@@ -153,7 +174,8 @@ class FixedPermutation(Fm.InvertibleModule):
         return input_dims
 
 
-def _check_even(dims: tuple[int, ...]) -> None:
+def check_even(dims: tuple[int, ...]) -> None:
+    """Refuse feature maps (C, H, W) that cannot be halved."""
     _, height, width = dims
     if height % 2 or width % 2:
         raise ValueError(

@@ -1,31 +1,14 @@
-"""Measures of counterfactuals and heatmaps: pure functions, and torchmetrics of their means."""
+"""Measures of counterfactuals and heatmaps: pure functions.
+
+`MeanMeasure` makes a torchmetric of any that gives a value per counterfactual, for a `test_step`
+of one's own.
+"""
 
 from lightning_ecinn.metrics.bootstrap import bootstrap_interval
-from lightning_ecinn.metrics.classes import (
-    EN,
-    IM1,
-    IM2,
-    L1,
-    L2,
-    Cost,
-    DeletionArea,
-    FlipRate,
-    HeatmapCorrelation,
-    HeatmapMass,
-    HeatmapPointing,
-    HeatmapRank,
-    InsertionArea,
-    LabelVariationScore,
-    OracleAgreement,
-    Plausibility,
-    Sparsity,
-    TippingGap,
-    Validity,
-)
 from lightning_ecinn.metrics.classification import (
     flip,
     label_variation,
-    oracle_agreement,
+    log_odds,
     tipping_gap,
     validity,
 )
@@ -37,30 +20,12 @@ from lightning_ecinn.metrics.localisation import (
     heatmap_pointing,
     heatmap_rank,
 )
-from lightning_ecinn.metrics.plausibility import NetworkFeatures, fid, is_plausible
+from lightning_ecinn.metrics.mean import MeanMeasure
+from lightning_ecinn.metrics.plausibility import fid, is_plausible
 from lightning_ecinn.metrics.proximity import en, l1, l2, sparsity
 
 __all__ = [
-    "EN",
-    "IM1",
-    "IM2",
-    "L1",
-    "L2",
-    "Cost",
-    "DeletionArea",
-    "FlipRate",
-    "HeatmapCorrelation",
-    "HeatmapMass",
-    "HeatmapPointing",
-    "HeatmapRank",
-    "InsertionArea",
-    "LabelVariationScore",
-    "NetworkFeatures",
-    "OracleAgreement",
-    "Plausibility",
-    "Sparsity",
-    "TippingGap",
-    "Validity",
+    "MeanMeasure",
     "area",
     "bootstrap_interval",
     "deletion_curve",
@@ -78,7 +43,7 @@ __all__ = [
     "l1",
     "l2",
     "label_variation",
-    "oracle_agreement",
+    "log_odds",
     "sparsity",
     "tipping_gap",
     "validity",

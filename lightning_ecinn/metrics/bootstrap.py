@@ -30,17 +30,14 @@ def bootstrap_interval(
 
     Raises:
         ValueError: for no values, values that are not finite, or a level that is no share.
+
+    Example:
+        >>> low, high = bootstrap_interval(torch.tensor([0.0, 1.0, 1.0, 1.0]))
+        >>> low < 0.75 < high
+        True
     """
     values = values.detach().cpu().double()
-    if values.ndim != 1 or not len(values) or not values.isfinite().all():
-        raise ValueError(
-            f"A bootstrap needs one or more finite values (N,), got {tuple(values.shape)}: leave "
-            "out what is not defined."
-        )
-    if not 0 < level < 1 or samples < 1:
-        raise ValueError(
-            f"level is {level} and samples {samples}; give a share between 0 and 1, and 1 or more."
-        )
+    _check(values, samples, level)
     sums, sizes = values, torch.ones_like(values)
     if groups is not None:
         _, number = groups.cpu().unique(return_inverse=True)
@@ -51,3 +48,15 @@ def bootstrap_interval(
     tail = (1 - level) / 2
     low, high = means.quantile(torch.tensor([tail, 1 - tail], dtype=torch.double)).tolist()
     return low, high
+
+
+def _check(values: Tensor, samples: int, level: float) -> None:
+    if values.ndim != 1 or not len(values) or not values.isfinite().all():
+        raise ValueError(
+            f"A bootstrap needs one or more finite values (N,), got {tuple(values.shape)}: leave "
+            "out what is not defined."
+        )
+    if not 0 < level < 1 or samples < 1:
+        raise ValueError(
+            f"level is {level} and samples {samples}; give a share between 0 and 1, and 1 or more."
+        )

@@ -40,16 +40,18 @@ def deletion_curve(
 
     Raises:
         ValueError: for shapes that differ, pictures that are not float, or no step.
+
+    Example:
+        >>> x = torch.tensor([[[[0.25, 0.75]]]])
+        >>> deletion_curve(lambda pictures: pictures.flatten(1).sum(1), x, x, 0.0, steps=2)
+        tensor([[1.0000, 0.2500, 0.0000]], dtype=torch.float64)
     """
     same_pictures(x, heatmap)
     if steps < 1:
         raise ValueError(f"steps is {steps}; give 1 or more.")
     replacement = torch.as_tensor(baseline, dtype=x.dtype, device=x.device).expand_as(x)
-    order = heatmap.abs().double().sum(1, keepdim=True).flatten(2)
-    rank = order.argsort(dim=2, descending=True, stable=True).argsort(dim=2)
-    rank = rank.view(len(x), 1, *x.shape[2:])
-    num_pixels = x.shape[2] * x.shape[3]
-    counts = [k * num_pixels // steps for k in range(steps + 1)]
+    rank = _rank(heatmap)
+    counts = [k * rank[0].numel() // steps for k in range(steps + 1)]
     curve = [probability(torch.where(rank < count, replacement, x)) for count in counts]
     return torch.stack(curve, 1).double()
 
@@ -64,6 +66,11 @@ def insertion_curve(
     """Probability of the explained class while the pixels with the largest values come in.
 
     Like :func:`deletion_curve`, from the baseline to x: (B, S + 1) float64.
+
+    Example:
+        >>> x = torch.tensor([[[[0.25, 0.75]]]])
+        >>> insertion_curve(lambda pictures: pictures.flatten(1).sum(1), x, x, 0.0, steps=2)
+        tensor([[0.0000, 0.7500, 1.0000]], dtype=torch.float64)
     """
     start = torch.as_tensor(baseline, dtype=x.dtype, device=x.device).expand_as(x)
     return deletion_curve(probability, start, heatmap, x, steps)
@@ -73,5 +80,16 @@ def area(curve: Tensor) -> Tensor:
     """Area under curves (B, S + 1) over [0, 1] by trapezoids, (B,) float64.
 
     Small after deletion and large after insertion is good.
+
+    Example:
+        >>> area(torch.tensor([[1.0, 0.5, 0.0], [1.0, 0.0, 0.0]]))
+        tensor([0.5000, 0.2500], dtype=torch.float64)
     """
     return torch.trapezoid(curve.double(), dx=1 / (curve.shape[1] - 1), dim=1)
+
+
+def _rank(heatmap: Tensor) -> Tensor:
+    """Places (B, 1, H, W) of the pixels of heatmaps (B, C, H, W), the largest's 0."""
+    values = heatmap.abs().double().sum(1, keepdim=True).flatten(2)
+    places = values.argsort(dim=2, descending=True, stable=True).argsort(dim=2)
+    return places.view(len(heatmap), 1, *heatmap.shape[2:])

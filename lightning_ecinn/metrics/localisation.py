@@ -17,6 +17,10 @@ def heatmap_mass(heatmap: Tensor, mask: Tensor) -> Tensor:
 
     Returns:
         (B,) float64; 0 where the heatmap is zero everywhere.
+
+    Example:
+        >>> heatmap_mass(torch.tensor([[[[-3.0, 1.0]]]]), torch.tensor([True, False]))
+        tensor([0.7500], dtype=torch.float64)
     """
     mass, mask = _magnitudes(heatmap, mask)
     total = mass.sum(1)
@@ -32,6 +36,10 @@ def heatmap_pointing(heatmap: Tensor, mask: Tensor) -> Tensor:
 
     Returns:
         bool (B,); False where the largest value is outside too.
+
+    Example:
+        >>> heatmap_pointing(torch.tensor([[[[-3.0, 1.0]]]]), torch.tensor([True, False]))
+        tensor([True])
     """
     mass, mask = _magnitudes(heatmap, mask)
     inside, outside = mass.masked_fill(~mask, -1), mass.masked_fill(mask, -1)
@@ -51,6 +59,10 @@ def heatmap_rank(heatmap: Tensor, mask: Tensor) -> Tensor:
 
     Raises:
         ValueError: for an empty mask.
+
+    Example:
+        >>> heatmap_rank(torch.tensor([[[[-3.0, 1.0, 2.0]]]]), torch.tensor([True, True, False]))
+        tensor([0.5000], dtype=torch.float64)
     """
     mass, mask = _magnitudes(heatmap, mask)
     size = mask.sum(1, keepdim=True)
@@ -74,6 +86,11 @@ def heatmap_correlation(a: Tensor, b: Tensor) -> Tensor:
 
     Raises:
         ValueError: for different shapes.
+
+    Example:
+        >>> a = torch.tensor([[[[-3.0, 1.0, 2.0]]]])
+        >>> heatmap_correlation(a, 1 - 2 * a)
+        tensor([-1.], dtype=torch.float64)
     """
     if a.shape != b.shape:
         raise ValueError(

@@ -11,17 +11,32 @@ __all__ = ["en", "l1", "l2", "sparsity"]
 
 
 def l1(x: Tensor, c: Tensor) -> Tensor:
-    """Sum of abs(x - c), (B,) float64, of pictures (B, C, H, W) in [0, 1]."""
+    """Sum of abs(x - c), (B,) float64, of pictures (B, C, H, W) in [0, 1].
+
+    Example:
+        >>> l1(torch.zeros(1, 1, 1, 2), torch.tensor([[[[0.75, 1.0]]]]))
+        tensor([1.7500], dtype=torch.float64)
+    """
     return _distance(x, c, order=1)
 
 
 def l2(x: Tensor, c: Tensor) -> Tensor:
-    """Euclidean length of x - c, (B,) float64, of pictures (B, C, H, W) in [0, 1]."""
+    """Euclidean length of x - c, (B,) float64, of pictures (B, C, H, W) in [0, 1].
+
+    Example:
+        >>> l2(torch.zeros(1, 1, 1, 2), torch.tensor([[[[0.75, 1.0]]]]))
+        tensor([1.2500], dtype=torch.float64)
+    """
     return _distance(x, c, order=2)
 
 
 def en(x: Tensor, c: Tensor) -> Tensor:
-    """The elastic net distance L1 + L2, (B,) float64 (Hvilshøj et al. 2021, arXiv 2111.00177)."""
+    """The elastic net distance L1 + L2, (B,) float64 (Hvilshøj et al. 2021, arXiv 2111.00177).
+
+    Example:
+        >>> en(torch.zeros(1, 1, 1, 2), torch.tensor([[[[0.75, 1.0]]]]))
+        tensor([3.], dtype=torch.float64)
+    """
     return l1(x, c) + l2(x, c)
 
 
@@ -34,6 +49,10 @@ def sparsity(x: Tensor, c: Tensor) -> Tensor:
 
     Returns:
         (B,) float64 in [0, 1].
+
+    Example:
+        >>> sparsity(torch.zeros(1, 1, 1, 2), torch.tensor([[[[0.001, 1.0]]]]))
+        tensor([0.5000], dtype=torch.float64)
     """
     x, c = same_pictures(x, c)
     moved = 255 * (x - c).abs().amax(1) > 1 + 1e-4  # one level in float32 is a little more or less

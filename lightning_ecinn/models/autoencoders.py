@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from os import PathLike
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lightning_ecinn.models.checkpoints import read_weights
 from lightning_ecinn.models.classifier import checked_names
-from lightning_ecinn.models.files import archive_name, read_archive
 
-__all__ = ["AutoencoderNetwork", "Autoencoders", "load_autoencoders"]
-
-PUBLISHED_SIDE = 28
-"""Side of the pictures of the published autoencoders, which their weights do not tell."""
+__all__ = ["AutoencoderNetwork", "Autoencoders"]
 
 
 class AutoencoderNetwork(nn.Module):
@@ -75,6 +68,12 @@ class Autoencoders(nn.Module):
 
     Raises:
         ValueError: for images of odd sides, or no channel in between.
+
+    Example:
+        >>> autoencoders = Autoencoders((1, 28, 28), 10, width=4)
+        >>> with torch.no_grad():
+        ...     autoencoders.reconstruct(torch.zeros(2, 1, 28, 28), torch.tensor([3, 8])).shape
+        torch.Size([2, 1, 28, 28])
     """
 
     def __init__(
@@ -131,80 +130,6 @@ class Autoencoders(nn.Module):
             of_class = label == k
             result[of_class] = self.networks[k](images[of_class]).to(result.dtype)
         return result
-
-
-def load_autoencoders(path: str | PathLike[str]) -> Autoencoders:
-    """The autoencoders in a file, on the CPU, in float32, in evaluation mode.
-
-    Args:
-        path: a checkpoint of `modules.ClassAutoencoders`, read with ``weights_only=True``; or
-            published ones, ``FILE.npz:PREFIX`` with arrays such as
-            ``PREFIX/ae_0/conv0/weight``, of pictures of 28 x 28. Without a prefix the file must
-            hold one set.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the file holds no autoencoders, or not those of the prefix.
-    """
-    archive, prefix = archive_name(str(path))
-    if archive.suffix == ".npz":
-        return _published(archive.expanduser(), prefix)
-    checkpoint = read_weights(
-        path,
-        kind="a checkpoint of autoencoders",
-        remedy="give the path of a .ckpt file written by `fit` with model ClassAutoencoders, or "
-        "FILE.npz:PREFIX for published ones",
-        entries=("autoencoders", "state_dict"),
-    )
-    start, state = "autoencoders.", checkpoint["state_dict"]
-    weights = {k.removeprefix(start): v for k, v in state.items() if k.startswith(start)}
-    try:
-        autoencoders = Autoencoders(**checkpoint["autoencoders"])
-        autoencoders.load_state_dict(weights)
-    except (TypeError, RuntimeError) as error:
-        raise ValueError(
-            f"The autoencoders in {path} do not fit this version of lightning_ecinn: {error}"
-        ) from None
-    return autoencoders.eval()
-
-
-def _published(path: Path, prefix: str | None) -> Autoencoders:
-    if not path.is_file():
-        raise FileNotFoundError(f"There are no autoencoders at {path.absolute()}.")
-    try:
-        arrays = {key: torch.from_numpy(array) for key, array in read_archive(path)[0].items()}
-    except (ValueError, TypeError) as error:  # TypeError: arrays that are not numbers
-        raise ValueError(f"{path} is not a file of published autoencoders: {error}") from None
-    sets = sorted({key.rpartition("ae_")[0].rstrip("/") for key in arrays if "ae_" in key})
-    if prefix is None and len(sets) == 1:
-        prefix = sets[0]
-    if prefix not in sets:
-        raise ValueError(
-            f"{path} has no autoencoders {prefix or ''!r}: give {path}:PREFIX with one of "
-            f"{', '.join(sets) or 'none'}."
-        )
-    start = f"{prefix}/" if prefix else ""
-    chosen = {key.removeprefix(start): v for key, v in arrays.items() if key.startswith(start)}
-    try:
-        return _from_arrays(chosen)
-    except (KeyError, RuntimeError) as error:
-        raise ValueError(f"The autoencoders {prefix!r} in {path} do not fit: {error}") from None
-
-
-def _from_arrays(arrays: Mapping[str, Tensor]) -> Autoencoders:
-    """Autoencoders of weights such as ``ae_0/conv0/weight`` and ``ae_all/conv0/weight``."""
-    width, channels = arrays["ae_all/conv0/weight"].shape[:2]
-    names = {key.partition("/")[0] for key in arrays}
-    num_classes = len(names) - 1
-    shape = (channels, PUBLISHED_SIDE, PUBLISHED_SIDE)
-    autoencoders = Autoencoders(shape, num_classes, width=width)
-    names_in_order = [*(f"ae_{k}" for k in range(num_classes)), "ae_all"]
-    for name, network in zip(names_in_order, autoencoders.networks, strict=True):
-        assert isinstance(network, AutoencoderNetwork)
-        for i, conv in enumerate(network.convolutions):
-            state = {key: arrays[f"{name}/conv{i}/{key}"] for key in ("weight", "bias")}
-            conv.load_state_dict(state)
-    return autoencoders.eval()
 
 
 def _conv(channels: int, width: int) -> nn.Conv2d:

@@ -1,161 +1,259 @@
-"""Trained models from files, read so that a file can never run code."""
+"""Checkpoints of this project: what kind of model one holds, and that model.
+
+A new kind of model is one more entry in :data:`KINDS`. Files are read with ``weights_only=True``:
+a checkpoint can never run code.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_ecinn import shipped
+from lightning_ecinn.models.autoencoders import Autoencoders
 from lightning_ecinn.models.classifier import GenerativeClassifier
+from lightning_ecinn.models.files import archive_name, check_entries, read_weights
 from lightning_ecinn.models.networks import Network, build_network
+from lightning_ecinn.models.published_autoencoders import published_autoencoders
 
 __all__ = [
-    "checkpoint_config",
+    "KINDS",
+    "Checkpoint",
+    "Kind",
+    "load_autoencoders",
     "load_classifier",
     "load_model",
     "load_network",
-    "read_weights",
+    "read_checkpoint",
+    "rename_earlier",
 ]
 
-_CLASSIFIER, _NETWORK, _AUTOENCODERS = "classifier", "network", "autoencoders"
-"""The entry that builds a model again, and the prefix of its weights."""
+_STATE = "state_dict"
+_EARLIER_NAMES = {"step": "convincing_step"}
+"""Settings that have another name since."""
 
-_LATER_SETTINGS = {"dct": True}
-"""What checkpoints do not say that are older than the setting."""
 
-_HOLDS = {
-    _CLASSIFIER: "a generative classifier",
-    _NETWORK: "an ordinary network",
-    _AUTOENCODERS: "autoencoders",
+@dataclass(frozen=True)
+class Kind:
+    """A kind of model, and what is said where it is another one than needed.
+
+    Attributes:
+        entry: of a checkpoint: the model's ``config``; also the prefix of its weights.
+        noun: what it is.
+        needed: why another kind does not do.
+        modules: the LightningModules that train it.
+        build: the model of a config, with random weights.
+    """
+
+    entry: str
+    noun: str
+    needed: str
+    modules: tuple[str, ...]
+    build: Callable[[dict[str, Any]], nn.Module]
+
+
+def _classifier(config: dict[str, Any]) -> GenerativeClassifier:
+    return GenerativeClassifier(**config)
+
+
+KINDS = {
+    kind.entry: kind
+    for kind in (
+        Kind(
+            "classifier",
+            "a generative classifier",
+            "and counterfactuals need an invertible one",
+            ("an IBINN",),
+            _classifier,
+        ),
+        Kind(
+            "network",
+            "an ordinary network",
+            "where an ordinary network is asked for",
+            ("a SmallCNN", "an InceptionV3"),
+            build_network,
+        ),
+        Kind(
+            "autoencoders",
+            "autoencoders",
+            "where autoencoders are asked for",
+            ("ClassAutoencoders",),
+            lambda config: Autoencoders(**config),
+        ),
+    )
 }
-_NEEDED = {
-    (_CLASSIFIER,): "and counterfactuals need an invertible one: give the checkpoint of an IBINN",
-    (_NETWORK,): "where an ordinary network is asked for: give the checkpoint of a SmallCNN or an "
-    "InceptionV3",
-    (_AUTOENCODERS,): "where autoencoders are asked for: give the checkpoint of ClassAutoencoders",
-    (_CLASSIFIER, _NETWORK): "where a classifier is asked for: give the checkpoint of an IBINN, a "
-    "SmallCNN or an InceptionV3",
-}
+"""By their entry."""
+
+_CLASSIFIERS = ("classifier", "network")
 
 
-def load_classifier(path: str | PathLike[str]) -> GenerativeClassifier:
-    """The classifier in a checkpoint of this project, on the CPU, in float32.
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that has been read.
 
-    The file is read with ``weights_only=True``: a checkpoint can never run code.
+    Attributes:
+        path: the file.
+        kind: what it holds.
+        content: everything in it.
+    """
+
+    path: Path
+    kind: Kind
+    content: dict[str, Any]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What builds the model again: the ``config`` of the model that was saved."""
+        later = {"dct": True} if self.kind.entry == "classifier" else {}  # older than the setting
+        return later | self.content[self.kind.entry]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the module that was saved was made with, as far as the file says."""
+        settings = dict(self.content.get("hyper_parameters", {}))
+        rename_earlier(settings)
+        return settings
+
+    def model(self) -> nn.Module:
+        """The model, on the CPU, in float32, in evaluation mode.
+
+        Raises:
+            ValueError: its weights do not fit.
+        """
+        try:
+            model = self.kind.build(self.config)
+            model.load_state_dict(_with_prefix(self.content[_STATE], f"{self.kind.entry}."))
+        except (TypeError, RuntimeError) as error:
+            raise ValueError(
+                f"What {self.path} holds, {self.kind.noun}, does not fit this version of "
+                f"lightning_ecinn: {error}"
+            ) from None
+        return model.eval()
+
+
+def read_checkpoint(ckpt_path: str | PathLike[str], *entries: str) -> Checkpoint:
+    """Read a checkpoint that holds a model of one of the given kinds.
+
+    Args:
+        ckpt_path: a ``.ckpt`` file written by ``fit``, or the name of a model that ships with the
+            package, such as "pretrained:mnist".
+        *entries: names in :data:`KINDS`.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is not a checkpoint of this project, or holds an ordinary network.
+        ValueError: if the file is not a checkpoint of this project, or holds another kind of model.
     """
-    model = _model(path, _read_checkpoint(path, (_CLASSIFIER,)))
+    wanted = [KINDS[entry] for entry in entries]
+    modules = [module for kind in wanted for module in kind.modules]
+    asked_for = entries[0] if len(entries) == 1 else "model"
+    title = f"a checkpoint of a lightning_ecinn {asked_for}"
+    names = _either([module.split()[-1] for module in modules])
+    remedy = f"give the path of a .ckpt file written by `fit` with model {names}"
+    content = read_weights(ckpt_path, kind=title, remedy=remedy)
+    path = shipped.resolve(ckpt_path)
+    keys = content if isinstance(content, dict) else {}
+    held = next((kind for kind in KINDS.values() if kind.entry in keys), None)
+    if held is not None and held not in wanted:
+        needed = wanted[0].needed if len(wanted) == 1 else "where a classifier is asked for"
+        raise ValueError(
+            f"{path} holds {held.noun}, {needed}: give the checkpoint of {_either(modules)}."
+        )
+    if held is None and len(wanted) > 1:
+        missing = " nor ".join(f"'{entry}'" for entry in entries)
+        raise ValueError(f"{path} is not {title}: it has neither an entry {missing}.")
+    kind = held or wanted[0]
+    check_entries(path, content, title, (kind.entry, _STATE))
+    return Checkpoint(path, kind, content)
+
+
+def load_classifier(ckpt_path: str | PathLike[str]) -> GenerativeClassifier:
+    """The classifier in a checkpoint of this project, on the CPU, in float32.
+
+    Args:
+        ckpt_path: see :func:`read_checkpoint`; so are the errors.
+
+    Example:
+        >>> classifier = load_classifier("pretrained:mnist_small")
+        >>> classifier.num_classes, classifier.image_shape
+        (10, (1, 28, 28))
+    """
+    model = read_checkpoint(ckpt_path, "classifier").model()
     assert isinstance(model, GenerativeClassifier)
     return model
 
 
-def load_network(path: str | PathLike[str]) -> Network:
+def load_network(ckpt_path: str | PathLike[str]) -> Network:
     """The ordinary network in a checkpoint of this project, on the CPU, in float32.
 
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the file is not a checkpoint of this project, or holds a generative
-            classifier.
+    Args:
+        ckpt_path: see :func:`read_checkpoint`; so are the errors.
+
+    Example:
+        >>> load_network("pretrained:mnist_small")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ValueError: ... holds a generative classifier, where an ordinary network is asked for: ...
     """
-    model = _model(path, _read_checkpoint(path, (_NETWORK,)))
+    model = read_checkpoint(ckpt_path, "network").model()
     assert isinstance(model, Network)
     return model
 
 
-def load_model(path: str | PathLike[str]) -> GenerativeClassifier | Network:
+def load_model(ckpt_path: str | PathLike[str]) -> GenerativeClassifier | Network:
     """What a checkpoint of this project holds: a generative classifier or an ordinary network.
+
+    Args:
+        ckpt_path: see :func:`read_checkpoint`; so are the errors.
+
+    Example:
+        >>> type(load_model("pretrained:fake_mnist")).__name__
+        'GenerativeClassifier'
+    """
+    model = read_checkpoint(ckpt_path, *_CLASSIFIERS).model()
+    assert isinstance(model, GenerativeClassifier | Network)
+    return model
+
+
+def load_autoencoders(ckpt_path: str | PathLike[str]) -> Autoencoders:
+    """The autoencoders in a file, on the CPU, in float32, in evaluation mode.
+
+    Args:
+        ckpt_path: a checkpoint of `ClassAutoencoders`; or published ones, ``FILE.npz:PREFIX`` with
+            arrays such as ``PREFIX/ae_0/conv0/weight``, of pictures of 28 x 28. Without a prefix
+            the file must hold one set.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is not a checkpoint of this project.
+        ValueError: if the file holds no autoencoders, or not those of the prefix.
+
+    Example:
+        >>> load_autoencoders("nowhere.npz:mnist")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        FileNotFoundError: There are no autoencoders at .../nowhere.npz.
     """
-    return _model(path, _read_checkpoint(path, (_CLASSIFIER, _NETWORK)))
+    archive, prefix = archive_name(str(ckpt_path))
+    if archive.suffix == ".npz":
+        return published_autoencoders(archive.expanduser(), prefix)
+    model = read_checkpoint(ckpt_path, "autoencoders").model()
+    assert isinstance(model, Autoencoders)
+    return model
 
 
-def checkpoint_config(path: str | PathLike[str], entry: str = _CLASSIFIER) -> dict[str, Any]:
-    """What builds the model of a checkpoint again: the model's ``config``.
-
-    Args:
-        path: the checkpoint.
-        entry: the kind of model that it must hold, "classifier", "network" or "autoencoders".
-    """
-    config = dict(_read_checkpoint(path, (entry,))[entry])
-    return _LATER_SETTINGS | config if entry == _CLASSIFIER else config
+def rename_earlier(settings: MutableMapping[str, Any]) -> None:
+    """Give settings of earlier versions their present names, in place."""
+    for earlier in settings.keys() & _EARLIER_NAMES.keys():
+        settings.setdefault(_EARLIER_NAMES[earlier], settings.pop(earlier))
 
 
-def read_weights(
-    path: str | PathLike[str], *, kind: str, remedy: str, entries: Sequence[str]
-) -> dict[str, Any]:
-    """A file of weights, read with ``weights_only=True``, with the entries that it must have.
-
-    Raises:
-        FileNotFoundError: if there is no such file; says the remedy.
-        ValueError: if it is not of this kind.
-    """
-    path = shipped.resolve(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"No checkpoint at {path.absolute()}: {remedy}.")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for files that are not checkpoints
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise ValueError(f"{path} is not {kind}: {reason}") from None
-    _check_entries(path, checkpoint, kind, entries)
-    return checkpoint
-
-
-def _check_entries(
-    path: str | PathLike[str], checkpoint: Any, kind: str, entries: Sequence[str]
-) -> None:
-    for entry in entries:
-        if not isinstance(checkpoint, dict) or entry not in checkpoint:
-            raise ValueError(f"{path} is not {kind}: it has no entry '{entry}'.")
-
-
-def _read_checkpoint(path: str | PathLike[str], allowed: Sequence[str]) -> dict[str, Any]:
-    """A checkpoint with one of the allowed kinds of model."""
-    kind = f"a checkpoint of a lightning_ecinn {allowed[0] if len(allowed) == 1 else 'model'}"
-    remedy = "give the path of a .ckpt file written by `fit`"
-    checkpoint = read_weights(path, kind=kind, remedy=remedy, entries=())
-    held = _held(checkpoint)
-    if held is not None and held not in allowed:
-        raise ValueError(f"{path} holds {_HOLDS[held]}, {_NEEDED[tuple(allowed)]}.")
-    if held is None and len(allowed) > 1:
-        names = " nor ".join(f"'{entry}'" for entry in allowed)
-        raise ValueError(f"{path} is not {kind}: it has neither an entry {names}.")
-    _check_entries(path, checkpoint, kind, (held or allowed[0], "state_dict"))
-    return checkpoint
-
-
-def _held(checkpoint: Any) -> str | None:
-    """The kind of model in a checkpoint."""
-    entries = checkpoint if isinstance(checkpoint, dict) else {}
-    return next((entry for entry in _HOLDS if entry in entries), None)
-
-
-def _model(path: str | PathLike[str], checkpoint: dict[str, Any]) -> GenerativeClassifier | Network:
-    held = _held(checkpoint)
-    assert held is not None
-    model: GenerativeClassifier | Network
-    try:
-        if held == _CLASSIFIER:
-            model = GenerativeClassifier(**checkpoint[held])
-        else:
-            model = build_network(checkpoint[held])
-        model.load_state_dict(_weights_of(checkpoint["state_dict"], f"{held}."))
-    except (TypeError, RuntimeError) as error:
-        raise ValueError(
-            f"The {held} in {path} does not fit this version of lightning_ecinn: {error}"
-        ) from None
-    return model.eval()
-
-
-def _weights_of(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _with_prefix(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The weights of one part by their names in it."""
     return {k.removeprefix(prefix): value for k, value in state.items() if k.startswith(prefix)}
+
+
+def _either(names: list[str]) -> str:
+    """Names as "a, b or c"."""
+    return " or ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]

@@ -5,18 +5,43 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lightning_ecinn.flows import FoldedFlow, ib_inn
+from lightning_ecinn.flows import FlowSettings, FoldedFlow, ib_inn
+from lightning_ecinn.flows.settings import part
 from lightning_ecinn.models.mixture import GaussianMixture
 from lightning_ecinn.models.preprocessing import Preprocessing
 
-__all__ = ["GenerativeClassifier", "checked_names"]
+__all__ = ["ClassifierSettings", "GenerativeClassifier", "checked_names"]
 
 _NUM_QUANTILES = 1001
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierSettings(FlowSettings):
+    """The flow's settings and those of the preprocessing.
+
+    Args:
+        mean: m of the preprocessing, per channel; by default 0.5, or IB-INN's for colour.
+        std: s of the preprocessing, per channel; by default 0.5, or IB-INN's for colour.
+
+    Example:
+        >>> ClassifierSettings(blocks=(8, 8), mean=(0.4,)).mean
+        [0.4]
+    """
+
+    mean: list[float] | None = None
+    std: list[float] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("mean", "std"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else list(value))
 
 
 class GenerativeClassifier(nn.Module):
@@ -38,20 +63,22 @@ class GenerativeClassifier(nn.Module):
         image_shape: (C, H, W), square.
         num_classes: K.
         class_names: one name per class; by default "0", "1", ...
-        blocks: coupling blocks in each stage (24, 24 in the paper).
-        widths: hidden channels of the subnets in each stage.
-        dropouts: dropout of the subnets in each stage.
-        fc_blocks: fully connected coupling blocks at the end.
-        fc_width: their hidden width.
-        fc_dropout: their dropout.
-        clamp: bound of the log scale in every convolutional coupling.
-        init_scale: scale of every coupling block before training.
-        haar: begin with a Haar transform; by default only for pictures of one channel.
-        haar_gain: factor of its detail coefficients, 1 in the paper.
-        dct: end with DCT pooling, as in the paper; else feature maps are only flattened.
-        zero_init: begin with couplings that change nothing; else with random ones.
-        mean: m of the preprocessing, per channel; by default 0.5, or IB-INN's for colour.
-        std: s of the preprocessing, per channel.
+        **network: fields of `ClassifierSettings`.
+
+    Raises:
+        TypeError: if there is no setting of a name.
+        ValueError: if names, shapes or the lists' lengths do not fit.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> small = {"blocks": [1, 1], "widths": [4, 4], "dropouts": [0, 0], "fc_blocks": 0}
+        >>> classifier = GenerativeClassifier((1, 8, 8), 3, ["a", "b", "c"], **small).eval()
+        >>> images = torch.rand(2, 1, 8, 8)
+        >>> z, log_det = classifier.encode(images)
+        >>> torch.allclose(classifier.decode(z), images, atol=1e-4)
+        True
+        >>> classifier.posterior(images).shape
+        torch.Size([2, 3])
     """
 
     class_means: Tensor
@@ -63,48 +90,21 @@ class GenerativeClassifier(nn.Module):
         image_shape: Sequence[int],
         num_classes: int,
         class_names: Sequence[str] | None = None,
-        *,
-        blocks: Sequence[int] = (24, 24),
-        widths: Sequence[int] = (32, 64),
-        dropouts: Sequence[float] = (0.0, 0.25),
-        fc_blocks: int = 1,
-        fc_width: int = 1024,
-        fc_dropout: float = 0.5,
-        clamp: float = 0.7,
-        init_scale: float = 0.8,
-        haar: bool | None = None,
-        haar_gain: float = 1.0,
-        dct: bool = True,
-        zero_init: bool = False,
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
+        **network: Any,
     ):
         super().__init__()
-        network: dict[str, Any] = {
-            "blocks": list(blocks),
-            "widths": list(widths),
-            "dropouts": list(dropouts),
-            "fc_blocks": fc_blocks,
-            "fc_width": fc_width,
-            "fc_dropout": fc_dropout,
-            "clamp": clamp,
-            "init_scale": init_scale,
-            "haar": haar,
-            "haar_gain": haar_gain,
-            "dct": dct,
-        }
+        settings = ClassifierSettings(**network)
         self.image_shape = tuple(int(side) for side in image_shape)
         self.class_names = checked_names(class_names, num_classes)
         self.config = {
             "image_shape": list(self.image_shape),
             "num_classes": num_classes,
             "class_names": list(self.class_names),
-            **network,
-            "mean": None if mean is None else list(mean),
-            "std": None if std is None else list(std),
+            **asdict(settings),
         }
-        self.preprocessing = Preprocessing(self.image_shape[0], mean, std)
-        self.flow = ib_inn(self.image_shape, **network, zero_init=zero_init)
+        del self.config["zero_init"]  # how it begins, not what it is
+        self.preprocessing = Preprocessing(self.image_shape[0], settings.mean, settings.std)
+        self.flow = ib_inn(self.image_shape, **part(settings, FlowSettings))
         self.mixture = GaussianMixture(num_classes, self.num_dims)
         self.register_buffer("class_means", torch.zeros(num_classes, self.num_dims))
         self.register_buffer("class_counts", torch.zeros(num_classes, dtype=torch.long))

@@ -1,18 +1,54 @@
-"""Arrays in ``.npz`` files that a user names: ``FILE.npz``, or ``FILE.npz:PREFIX`` for a part."""
+"""Files that a user names, read so that they can never run code: weights, and arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from os import PathLike
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+import torch
 
-__all__ = ["archive_name", "read_archive"]
+from lightning_ecinn import shipped
+
+__all__ = ["archive_name", "check_entries", "read_archive", "read_weights"]
+
+
+def read_weights(ckpt_path: str | PathLike[str], *, kind: str, remedy: str) -> Any:
+    """What is in a file of weights, read with ``weights_only=True``, on the CPU.
+
+    Args:
+        ckpt_path: the file, or the name of a model that ships with the package.
+        kind: what it should be, for the message.
+        remedy: what to do where there is none, for the message.
+
+    Raises:
+        FileNotFoundError: if there is no such file; says the remedy.
+        ValueError: if torch can't read it.
+    """
+    path = shipped.resolve(ckpt_path)
+    if not path.is_file():
+        raise FileNotFoundError(f"No checkpoint at {path.absolute()}: {remedy}.")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for files that are not checkpoints
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ValueError(f"{path} is not {kind}: {reason}") from None
+
+
+def check_entries(
+    ckpt_path: str | PathLike[str], content: Any, kind: str, entries: Sequence[str]
+) -> None:
+    """Raise a ValueError unless a file's content is a dict with these entries."""
+    for entry in entries:
+        if not isinstance(content, dict) or entry not in content:
+            raise ValueError(f"{ckpt_path} is not {kind}: it has no entry '{entry}'.")
 
 
 def archive_name(name: str) -> tuple[Path, str | None]:
-    """The file of ``FILE.npz:PREFIX`` and the prefix, None where there is none."""
+    """The file and the prefix of ``FILE.npz:PREFIX``, or of ``FILE.npz`` the file and None."""
     path, found, prefix = name.rpartition(".npz:")
     return (Path(f"{path}.npz"), prefix) if found else (Path(name), None)
 

@@ -23,6 +23,14 @@ class GaussianMixture(nn.Module):
     Args:
         num_classes: K.
         num_dims: D.
+
+    Example:
+        >>> mixture = GaussianMixture(num_classes=2, num_dims=4)
+        >>> z = mixture.component_means.detach()  # each at the centre of its class
+        >>> mixture.log_posterior(z).argmax(1)
+        tensor([0, 1])
+        >>> mixture.log_posterior(z.mean(0, keepdim=True)).exp()  # in the middle: a tie
+        tensor([[0.5000, 0.5000]], grad_fn=<ExpBackward0>)
     """
 
     def __init__(self, num_classes: int, num_dims: int):
@@ -64,11 +72,16 @@ class GaussianMixture(nn.Module):
         """Log p(z), (B,), in nats."""
         return torch.logsumexp(self.log_weights + self.log_prob_given_class(z), dim=1)
 
+    def scores(self, z: Tensor) -> Tensor:
+        """Z . mu_y - ||mu_y||^2 / 2, (B, K): log p(y|z) up to one number per latent.
+
+        Without ||z||^2, which cancels: in float32 it would hide the small differences.
+        """
+        return self._scores(self.component_means.square().sum(1), z)
+
     def log_posterior(self, z: Tensor) -> Tensor:
         """Log p(y|z) under a uniform prior (Eq. 2), (B, K)."""
-        # Without ||z||^2, which cancels: in float32 it would hide the small differences.
-        mu = self.component_means
-        return self._scores(mu.square().sum(1), z).log_softmax(1)
+        return self.scores(z).log_softmax(1)
 
     def _scores(self, squared_norms: Tensor, z: Tensor) -> Tensor:
         """Scores z . mu_y - squared_norms / 2, (B, K), not rounded to 16 bits by autocast."""

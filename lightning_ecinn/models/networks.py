@@ -30,6 +30,11 @@ class Network(nn.Module):
         image_shape: (C, H, W).
         num_classes: K.
         class_names: one name per class.
+
+    Example:
+        >>> network = ConvNetwork((1, 28, 28), 10, widths=[4])
+        >>> isinstance(network, Network), network.config["kind"]
+        (True, 'conv')
     """
 
     kind: ClassVar[str]
@@ -99,6 +104,12 @@ class ConvNetwork(Network):
         class_names: one name per class; by default "0", "1", ...
         widths: channels of each stage.
         dropout: share of the features left out in training.
+
+    Example:
+        >>> network = ConvNetwork((1, 28, 28), 10, widths=[8, 16]).eval()
+        >>> with torch.no_grad():
+        ...     network.posterior(torch.zeros(2, 1, 28, 28)).sum(1).allclose(torch.ones(2))
+        True
     """
 
     kind = "conv"
@@ -159,6 +170,11 @@ class InceptionNetwork(Network):
 
     Raises:
         ValueError: if the weights can not be downloaded.
+
+    Example:
+        >>> network = InceptionNetwork((3, 64, 64), 2, ["not smiling", "smiling"])
+        >>> network.inception.fc
+        Linear(in_features=2048, out_features=2, bias=True)
     """
 
     kind = "inception_v3"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Preprocessing", "check_images", "check_pixels", "round_to_8_bits"]
+__all__ = ["Preprocessing", "round_to_8_bits"]
 
 _GREY = ((0.5,), (0.5,))
 _COLOUR = ((0.4914, 0.4822, 0.4465), (0.247, 0.243, 0.261))
@@ -75,43 +75,6 @@ class Preprocessing(nn.Module):
 def round_to_8_bits(images: Tensor) -> Tensor:
     """What a person sees of pictures in [0, 1]: the nearest multiples of 1/255."""
     return (images * 255).round() / 255
-
-
-def check_images(images: Tensor, image_shape: Sequence[int] | None = None) -> None:
-    """Refuse what is no batch of pictures.
-
-    Args:
-        images: should be (B, C, H, W), uint8 or float in [0, 1], B at least 1.
-        image_shape: the (C, H, W) they must have, if it is known.
-
-    Raises:
-        ValueError: one sentence about the first thing that is wrong.
-    """
-    if not isinstance(images, Tensor):
-        raise ValueError(
-            f"Images must be a torch.Tensor (B, C, H, W), got {type(images).__name__}: "
-            "use torch.as_tensor."
-        )
-    if images.ndim != 4 or (image_shape and tuple(images.shape[1:]) != tuple(image_shape)):
-        shape = ", ".join(map(str, image_shape or "CHW"))
-        raise ValueError(f"Images must be (B, {shape}), got {tuple(images.shape)}.")
-    if images.numel() == 0:
-        raise ValueError("Images must hold at least one image, got an empty batch.")
-    check_pixels(images, "Images")
-
-
-def check_pixels(images: Tensor, name: str) -> None:
-    """Raise a ValueError unless the pixels are uint8, or float in [0, 1] without NaN."""
-    if images.dtype == torch.uint8:
-        return
-    if not images.is_floating_point():
-        raise ValueError(f"{name} must be uint8 in 0..255 or float in [0, 1], got {images.dtype}.")
-    # Negated, so that NaN fails too.
-    if not (images.min() >= 0 and images.max() <= 1):
-        raise ValueError(
-            f"{name} must lie in [0, 1] without NaN, got values from "
-            f"{images.min().item():g} to {images.max().item():g}: divide by 255, or pass uint8."
-        )
 
 
 def _per_channel(values: Sequence[float], channels: int, name: str) -> Tensor:

@@ -1,9 +1,10 @@
-"""Read checkpoints of the published IB-INN code."""
+"""Checkpoints of the published IB-INN code."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from os import PathLike
 from typing import Any, NamedTuple
 
@@ -11,10 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from lightning_ecinn.flows import FixedPermutation
-from lightning_ecinn.models.checkpoints import read_weights
 from lightning_ecinn.models.classifier import GenerativeClassifier
+from lightning_ecinn.models.files import check_entries, read_weights
 
-__all__ = ["import_ibinn"]
+__all__ = [
+    "Published",
+    "import_ibinn",
+    "published_dropouts",
+    "read_published",
+]
+
 
 _KEY = re.compile(r"module_list\.(\d+)\.(.+)")
 
@@ -47,65 +54,101 @@ class _Node(NamedTuple):
     weights: dict[str, Tensor]
 
 
+@dataclass(frozen=True)
+class Published:
+    """A checkpoint of the published IB-INN code that has been read.
+
+    Attributes:
+        nodes: the network's nodes that have weights, in order.
+        component_means: (K, D).
+        mixture_logits: phi (K,).
+        network: what the weights tell of the classifier's arguments, ``image_shape`` and
+            ``num_classes`` among them; not clamp, dropouts and names.
+    """
+
+    nodes: list[_Node]
+    component_means: Tensor
+    mixture_logits: Tensor
+    network: dict[str, Any]
+
+    def load_into(self, classifier: GenerativeClassifier) -> None:
+        """Give a classifier of this network the weights.
+
+        Raises:
+            ValueError: names the first entry that does not fit.
+        """
+        _load(classifier.flow, _translated(self.nodes, classifier.flow))
+        mixture = {
+            "component_means": ("mu", self.component_means),
+            "mixture_logits": ("phi", self.mixture_logits),
+        }
+        _load(classifier.mixture, mixture)
+
+
+def read_published(path: str | PathLike[str]) -> Published:
+    """Read a checkpoint of the published IB-INN code, with ``weights_only=True``.
+
+    Args:
+        path: a file with the entries ``inn`` (a state dict), ``mu`` and ``phi``.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not such a checkpoint; names the first entry that does not fit.
+    """
+    kind = "a checkpoint of the published IB-INN code"
+    checkpoint = read_weights(
+        path, kind=kind, remedy="give a file saved by the published IB-INN code"
+    )
+    check_entries(path, checkpoint, kind, ("inn", "mu", "phi"))
+    nodes, means = _nodes(checkpoint["inn"]), checkpoint["mu"].flatten(0, -2)
+    network = _network(nodes)
+    described = {
+        "image_shape": list(_image_shape(nodes, means.shape[1])),
+        "num_classes": len(means),
+    }
+    return Published(nodes, means, checkpoint["phi"], described | network)
+
+
 def import_ibinn(
     path: str | PathLike[str],
     *,
     dtype: torch.dtype = torch.float32,
-    clamp: float = 0.7,
     dropouts: Sequence[float] | None = None,
-    fc_dropout: float = 0.5,
-    class_names: Sequence[str] | None = None,
+    **settings: Any,
 ) -> GenerativeClassifier:
-    """The classifier in a checkpoint of the published IB-INN code.
+    """The classifier in a checkpoint of the published IB-INN code, in evaluation mode.
 
     Blocks, widths, classes and the shape of the images are read off the weights. What the weights
     do not tell are arguments, by default the published settings. Such a file has no class means:
     build them before explaining (``python -m lightning_ecinn import-ibinn`` does).
 
     Args:
-        path: a file with the entries ``inn`` (a state dict), ``mu`` and ``phi``; it is read with
-            ``weights_only=True``.
+        path: as for :func:`read_published`; so are the errors.
         dtype: precision of the result.
-        clamp: bound of the log scale in every convolutional coupling.
         dropouts: dropout of each stage, for further training; by default 0.25 in the last one.
-        fc_dropout: dropout of the fully connected block, for further training.
-        class_names: one name per class.
+        **settings: further ones of :class:`GenerativeClassifier`, such as ``clamp``, ``fc_dropout``
+            and ``class_names``.
 
-    Returns:
-        The classifier, in evaluation mode.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is not such a checkpoint; names the first entry that does not fit.
+    Example:
+        >>> import_ibinn("nowhere.pt")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        FileNotFoundError: No checkpoint at .../nowhere.pt: give a file saved by the published ...
     """
-    checkpoint = read_weights(
-        path,
-        kind="a checkpoint of the published IB-INN code",
-        remedy="give a file saved by the published IB-INN code",
-        entries=("inn", "mu", "phi"),
-    )
-    nodes = _nodes(checkpoint["inn"])
-    network = _network(nodes)
+    published = read_published(path)
     if dropouts is None:
-        dropouts = [0.0] * (len(network["blocks"]) - 1) + [0.25]
-    means = checkpoint["mu"].flatten(0, -2)
-    classifier = GenerativeClassifier(
-        _image_shape(nodes, means.shape[1]),
-        len(means),
-        class_names,
-        clamp=clamp,
-        dropouts=dropouts,
-        fc_dropout=fc_dropout,
-        **network,
-    )
-    _load(classifier.flow, _translated(nodes, classifier.flow))
-    mixture = {"component_means": ("mu", means), "mixture_logits": ("phi", checkpoint["phi"])}
-    _load(classifier.mixture, mixture)
+        dropouts = published_dropouts(len(published.network["blocks"]))
+    classifier = GenerativeClassifier(**published.network, dropouts=dropouts, **settings)
+    published.load_into(classifier)
     return classifier.to(dtype).eval()
 
 
+def published_dropouts(num_stages: int) -> list[float]:
+    """The published dropout of each stage: 0.25 in the last one."""
+    return [0.0] * (num_stages - 1) + [0.25]
+
+
 def _nodes(weights: dict[str, Tensor]) -> list[_Node]:
-    """The network's nodes that have weights, in order."""
+    """The nodes of the entries "inn"."""
     found: dict[int, dict[str, Tensor]] = {}
     for key, value in weights.items():
         if "tmp_var" in key:  # activations, in checkpoints written in the middle of training

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-import pytorch_lightning as pl
-import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from lightning_ecinn.models.autoencoders import Autoencoders
-from lightning_ecinn.training.shared import Stage, adamw, check_description, check_same_images
+from lightning_ecinn.models.inputs import as_float
+from lightning_ecinn.training.optimisers import AdamWSettings, adamw
+from lightning_ecinn.training.shared import (
+    DescribedModule,
+    Stage,
+    check_description,
+    log_epoch,
+)
 
 __all__ = ["ClassAutoencoders"]
 
 
-class ClassAutoencoders(pl.LightningModule):
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderSettings(AdamWSettings):
+    """How autoencoders are trained: as in :class:`AdamWSettings`, from other defaults."""
+
+    lr: float = 0.005
+    schedule: Literal["constant", "onecycle"] = "onecycle"
+
+
+class ClassAutoencoders(DescribedModule):
     """One autoencoder per class and one of all images, trained together by squared error.
 
     They measure how much a counterfactual looks like its class (IM1, IM2): give their checkpoint
@@ -28,11 +42,15 @@ class ClassAutoencoders(pl.LightningModule):
         num_classes: K; the command line takes it from the data.
         class_names: one name per class; the command line takes them from the data.
         width: channels of the hidden layers.
-        lr: Adam's learning rate (the highest one, with the one-cycle schedule).
-        weight_decay: AdamW's decoupled weight decay.
-        schedule: "constant", or "onecycle": warm up for a fifth of the training, then anneal to
-            zero, step by step.
+        **training: see :class:`AutoencoderSettings`.
+
+    Example:
+        >>> module = ClassAutoencoders((1, 28, 28), 10, width=4)
+        >>> module.hparams["lr"], module.autoencoders.num_classes
+        (0.005, 10)
     """
+
+    entry = "autoencoders"
 
     def __init__(
         self,
@@ -40,18 +58,13 @@ class ClassAutoencoders(pl.LightningModule):
         num_classes: int,
         class_names: Sequence[str] | None = None,
         width: int = 16,
-        lr: float = 0.005,
-        weight_decay: float = 0.0,
-        schedule: Literal["constant", "onecycle"] = "onecycle",
+        **training: Any,
     ):
         super().__init__()
         check_description(image_shape, num_classes)
+        settings = AutoencoderSettings(**training)
+        self.save_hyperparameters(asdict(settings))
         self.save_hyperparameters()
-        if not lr > 0 or not weight_decay >= 0:
-            raise ValueError(
-                f"lr is {lr} and weight_decay {weight_decay}; give a positive learning rate and a "
-                "decay that is not negative."
-            )
         self.autoencoders = Autoencoders(image_shape, num_classes, class_names, width)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -78,29 +91,11 @@ class ClassAutoencoders(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW, which is Adam where there is no weight decay."""
-        return adamw(self)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Store what builds the autoencoders again, for `load_autoencoders`."""
-        checkpoint["autoencoders"] = self.autoencoders.config
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse the weights of autoencoders of other images or classes."""
-        if "autoencoders" in checkpoint:
-            check_same_images(checkpoint["autoencoders"], self.autoencoders.config)
+        return adamw(self, self.hparams)
 
     def _loss(self, stage: Stage, batch: Any) -> Tensor:
         images, labels, *_ = batch
-        v = images / 255 if images.dtype == torch.uint8 else images
-        v = v - 0.5
+        v = as_float(images) - 0.5
         loss = mse_loss(self(v, labels), v) + mse_loss(self(v), v)
-        self.log(
-            f"{stage}/loss",
-            loss.detach(),
-            batch_size=len(labels),
-            prog_bar=True,
-            on_step=False,
-            on_epoch=True,
-            sync_dist=True,
-        )
+        log_epoch(self, {f"{stage}/loss": loss.detach()}, len(labels), prog_bar=True)
         return loss

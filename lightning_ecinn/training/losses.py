@@ -33,7 +33,7 @@ def information_bottleneck_loss(
     num_dims: int,
     label_smoothing: float = 0.0,
 ) -> IBLoss:
-    r"""IB-INN's loss per picture (Eq. 9; Ardizzone et al. 2020).
+    r"""IB-INN's loss per picture (Eq. 9; Ardizzone et al. 2020), its parts (B,) each.
 
     .. math::
         L_X &= -\tfrac1D \Big[\log \textstyle\sum_y w_y e^{-\|z - \mu_y\|^2 / 2}
@@ -52,9 +52,6 @@ def information_bottleneck_loss(
         beta: trade-off, 0 to infinity.
         num_dims: D.
         label_smoothing: t_y is (1 - s) + s / K at the label and s / K elsewhere.
-
-    Returns:
-        The parts, (B,) each.
     """
     if not beta >= 0:
         raise ValueError(f"beta must be 0 or larger (infinity allowed), got {beta}.")

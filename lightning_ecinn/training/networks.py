@@ -3,45 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
 
-import pytorch_lightning as pl
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from torchmetrics.functional import accuracy
 
 from lightning_ecinn.models.networks import ConvNetwork, InceptionNetwork, Network
+from lightning_ecinn.training.optimisers import AdamWSettings, adamw
 from lightning_ecinn.training.shared import (
+    DescribedModule,
     Stage,
-    adamw,
+    accuracy,
     check_description,
-    check_same_images,
+    check_share,
+    log_epoch,
     seed_step,
 )
 
-__all__ = ["InceptionV3", "NetworkModule", "SmallCNN"]
+__all__ = ["InceptionV3", "NetworkModule", "NetworkSettings", "SmallCNN"]
 
 
-class NetworkModule(pl.LightningModule):
+@dataclass(frozen=True, kw_only=True)
+class NetworkSettings(AdamWSettings):
+    """How an ordinary network is trained.
+
+    Args:
+        label_smoothing: share of each label spread over all classes.
+    """
+
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_share(label_smoothing=self.label_smoothing)
+
+
+class NetworkModule(DescribedModule):
     """Trains an ordinary network by cross-entropy; the base of :class:`SmallCNN` and others.
 
     Batches are ``(images, labels, ...)``: images (B, C, H, W) uint8, or float in [0, 1]; labels
-    (B,). A subclass builds ``self.network`` and has the hyperparameters of `_check_settings`.
+    (B,). A subclass builds ``self.network``.
+
+    Args:
+        **training: see :class:`NetworkSettings`.
     """
 
+    entry = "network"
     kind: ClassVar[str]
     """The kind of network, as a checkpoint names it."""
 
     network: Network
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, K)."""
-        return self.network(images)
+    def __init__(self, **training: Any):
+        super().__init__()
+        settings = NetworkSettings(**training)
+        self.save_hyperparameters(asdict(settings))
 
     @property
     def _settings(self) -> Any:
         """The constructor's arguments by name."""
         return self.hparams
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, K)."""
+        return self.network(images)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed dropout by step, so that a resumed run repeats the original."""
@@ -65,37 +91,21 @@ class NetworkModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW, which is Adam where there is no weight decay."""
-        return adamw(self)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Store what builds the network again, so that `load_network` needs nothing else."""
-        checkpoint["network"] = self.network.config
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse the weights of a network for other images or classes."""
-        if "network" in checkpoint:
-            check_same_images(checkpoint["network"], self.network.config)
+        return adamw(self, self._settings)
 
     def _loss(self, stage: Stage, batch: Any) -> Tensor:
         """The loss of a batch, a scalar in nats; logged with the accuracy."""
         images, labels, *_ = batch
         logits = self.network(images)
         loss = cross_entropy(logits, labels, label_smoothing=self._settings.label_smoothing)
-        share = accuracy(logits, labels, task="multiclass", num_classes=self.network.num_classes)
+        share = accuracy(logits, labels)
         values = {f"{stage}/loss": loss.detach(), f"{stage}/accuracy": share}
-        self.log_dict(
-            values,
-            batch_size=len(labels),
-            prog_bar=True,
-            on_step=False,
-            on_epoch=True,
-            sync_dist=True,
-        )
+        log_epoch(self, values, len(labels), prog_bar=True)
         return loss
 
 
 class SmallCNN(NetworkModule):
-    """A small convolutional network, :class:`lightning_ecinn.networks.ConvNetwork`.
+    """A small convolutional network, :class:`lightning_ecinn.ConvNetwork`.
 
     Args:
         image_shape: (C, H, W); the command line takes it from the data.
@@ -103,11 +113,12 @@ class SmallCNN(NetworkModule):
         class_names: one name per class; the command line takes them from the data.
         widths: channels of each stage; between them max pooling halves the pictures.
         dropout: share of the features before the last layer left out in training.
-        lr: Adam's learning rate (the highest one, with the one-cycle schedule).
-        weight_decay: AdamW's decoupled weight decay.
-        label_smoothing: share of each label spread over all classes.
-        schedule: "constant", or "onecycle": warm up for a fifth of the training, then anneal to
-            zero, step by step.
+        **training: see :class:`NetworkSettings`.
+
+    Example:
+        >>> module = SmallCNN((1, 28, 28), 10, widths=[8, 16], lr=0.003, schedule="onecycle")
+        >>> module(torch.zeros(2, 1, 28, 28)).shape
+        torch.Size([2, 10])
     """
 
     kind = ConvNetwork.kind
@@ -119,22 +130,18 @@ class SmallCNN(NetworkModule):
         class_names: Sequence[str] | None = None,
         widths: list[int] = [16, 32, 64],  # noqa: B006 (never changed; shown by --help)
         dropout: float = 0.0,
-        lr: float = 0.001,
-        weight_decay: float = 0.0,
-        label_smoothing: float = 0.0,
-        schedule: Literal["constant", "onecycle"] = "constant",
+        **training: Any,
     ):
-        super().__init__()
+        super().__init__(**training)
         check_description(image_shape, num_classes)
         self.save_hyperparameters()
-        _check_settings(self._settings)
         self.network = ConvNetwork(
             image_shape, num_classes, class_names, widths=widths, dropout=dropout
         )
 
 
 class InceptionV3(NetworkModule):
-    """Inception-v3, :class:`lightning_ecinn.networks.InceptionNetwork`.
+    """Inception-v3, :class:`lightning_ecinn.InceptionNetwork`.
 
     The defaults are the ECINN paper's settings (supplement, "Inception-V3"), for 9 epochs.
 
@@ -145,11 +152,12 @@ class InceptionV3(NetworkModule):
         weights: where training starts: None for random weights, "imagenet" for those trained on
             ImageNet, which are downloaded.
         dropout: share of the features before the last layer left out in training.
-        lr: Adam's learning rate (the highest one, with the one-cycle schedule).
-        weight_decay: AdamW's decoupled weight decay.
-        label_smoothing: share of each label spread over all classes.
-        schedule: "constant", or "onecycle": warm up for a fifth of the training, then anneal to
-            zero, step by step.
+        **training: see :class:`NetworkSettings`.
+
+    Example:
+        >>> module = InceptionV3((3, 64, 64), 2, ["not smiling", "smiling"])
+        >>> module.hparams["dropout"], module.network.class_names
+        (0.5, ('not smiling', 'smiling'))
     """
 
     kind = InceptionNetwork.kind
@@ -161,27 +169,11 @@ class InceptionV3(NetworkModule):
         class_names: Sequence[str] | None = None,
         weights: Literal["imagenet"] | None = None,
         dropout: float = 0.5,
-        lr: float = 0.001,
-        weight_decay: float = 0.0,
-        label_smoothing: float = 0.0,
-        schedule: Literal["constant", "onecycle"] = "constant",
+        **training: Any,
     ):
-        super().__init__()
+        super().__init__(**training)
         check_description(image_shape, num_classes)
         self.save_hyperparameters(ignore=["weights"])  # a checkpoint needs no download
-        _check_settings(self._settings)
         self.network = InceptionNetwork(
             image_shape, num_classes, class_names, weights=weights, dropout=dropout
-        )
-
-
-def _check_settings(h: Any) -> None:
-    """Refuse what can't be trained with before anything is built."""
-    if not h.lr > 0:
-        raise ValueError(f"lr is {h.lr}; give a positive number.")
-    if not h.weight_decay >= 0:
-        raise ValueError(f"weight_decay is {h.weight_decay}; give a number that is not negative.")
-    if not 0 <= h.label_smoothing < 1:
-        raise ValueError(
-            f"label_smoothing is {h.label_smoothing}; give a number from 0 to less than 1."
         )

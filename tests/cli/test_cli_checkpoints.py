@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from lightning_ecinn import shipped
 from lightning_ecinn.cli.main import main
 
 
@@ -100,12 +101,12 @@ def test_another_network_cannot_be_resumed(at, capsys):
 
 def test_start_from_weights(trained, tiny, tmp_path, monkeypatch, caplog):
     """A name means a file here, else one beside the experiments; the checkpoint needs neither."""
-    shipped = tmp_path / "shipped"
-    shipped.mkdir()
-    start = shipped / "start.ckpt"
+    beside = tmp_path / "shipped"
+    beside.mkdir()
+    start = beside / "start.ckpt"
     start.write_bytes((trained.folder / "checkpoints" / "best.ckpt").read_bytes())
     smoke = str(shipped.FOLDER / "smoke.yaml")
-    monkeypatch.setattr(shipped, "FOLDER", shipped)
+    monkeypatch.setattr(shipped, "FOLDER", beside)
     arguments = ["--model.init_from=start.ckpt", "--model.init_scale=1.0", "--model.lr=1e-9"]
     arguments += [f"--trainer.default_root_dir={tmp_path / 'run'}", "--trainer.logger=false"]
     cli = main(["fit", f"--config={smoke}", *tiny, *arguments])

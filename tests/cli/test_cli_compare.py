@@ -94,7 +94,7 @@ def test_a_flow_without_means_is_left_without_its_columns(compare, tmp_path, rec
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "compare: there is nothing to compare. Give --ckpt PATH once for each model."),
+        ([], "compare: there is nothing to compare. Give --ckpt_path PATH of each model."),
         (["--ckpt", "nowhere.ckpt"], "nowhere.ckpt"),
         (["--ckpt", "torn.ckpt"], "torn.ckpt is not a checkpoint of a lightning_ecinn model"),
         (["--ckpt", "colour.ckpt"], "images of 3 channels, but the data's have 1"),

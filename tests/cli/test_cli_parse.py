@@ -36,7 +36,7 @@ def test_a_shipped_experiment_is_found_from_anywhere(capsys, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     config = printed_config(capsys, "--config=smoke.yaml")
     assert config["experiment"] == "smoke"
-    assert config["model"]["class_path"] == "lightning_ecinn.training.IBINN"
+    assert config["model"]["class_path"] == "lightning_ecinn.IBINN"
 
 
 def test_one_batch_is_not_all_of_them(capsys):

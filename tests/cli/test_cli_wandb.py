@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from lightning_ecinn import cli
+from lightning_ecinn.callbacks import run as callbacks_of_a_run
+from lightning_ecinn.cli import run_loggers
 from lightning_ecinn.cli.main import main
 
 SHORT = ["--trainer.limit_train_batches=1", "--test_after_fit=false", "--trainer.callbacks=null"]
@@ -82,7 +83,7 @@ def test_it_says_once_how_to_upload(tiny, tmp_path, capsys, caplog):
 
 def test_a_mode_of_ones_own_is_respected(tiny, tmp_path, caplog, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    monkeypatch.setattr(cli, "_is_logged_in", lambda: pytest.fail("nobody asked"))
+    monkeypatch.setattr(run_loggers, "_is_logged_in", lambda: pytest.fail("nobody asked"))
     arguments = [*SHORT]
     main(
         ["fit", "--config=smoke.yaml", *tiny, *arguments, f"--trainer.default_root_dir={tmp_path}"]
@@ -106,12 +107,12 @@ def test_artifacts_are_kept_in_the_run_folder(tiny, tmp_path):
     """Images in tables and artifacts wait where WANDB_DATA_DIR says: one folder can be copied."""
     seen = []
 
-    class Spy(cli.StopOnNonFiniteLoss):
+    class Spy(callbacks_of_a_run.StopOnNonFiniteLoss):
         def on_train_start(self, trainer, pl_module):
             seen.append(os.environ["WANDB_DATA_DIR"])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cli, "StopOnNonFiniteLoss", Spy)
+        patch.setattr(callbacks_of_a_run, "StopOnNonFiniteLoss", Spy)
         arguments = [*SHORT]
         arguments += [f"--trainer.default_root_dir={tmp_path}"]
         main(["fit", "--config=smoke.yaml", *tiny, *arguments])

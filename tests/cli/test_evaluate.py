@@ -78,14 +78,14 @@ def rows_of(folder):
 @pytest.mark.slow
 def test_everything_is_measured_and_written(evaluate, models, capsys, caplog):
     judges = [f"--{name}={models[name]}" for name in ("oracle", "autoencoders")]
-    cli = evaluate("--steps", "tipping", "convincing", "star", "0.5", "--count=20", *judges)
+    cli = evaluate("--alphas", "tipping", "convincing", "star", "0.5", "--count=20", *judges)
     folder = cli.run_folder
     found = json.loads((folder / "evaluation.json").read_text())
     rows = rows_of(folder)
     steps = ["tipping", "convincing", "star", "0.5"]
     assert list(found["measures"]) == steps
     assert len(rows) == 20 * 4
-    assert found["settings"]["step"] == [0.9, 0.25], "the checkpoint's"
+    assert found["settings"]["convincing_step"] == [0.9, 0.25], "the checkpoint's"
     assert found["settings"]["targets"] == "random"
     for step in steps:
         mine = [row for row in rows if row["step"] == step]
@@ -106,7 +106,7 @@ def test_everything_is_measured_and_written(evaluate, models, capsys, caplog):
 
     out = capsys.readouterr().out
     assert "Counterfactuals of 20 test images" in out
-    assert "step is [0.9, 0.25] as in the checkpoint" in caplog.text
+    assert "convincing_step is [0.9, 0.25] as in the checkpoint" in caplog.text
     assert "--oracle" not in out
     assert f"This run lies in {folder}" in out
     markdown = (folder / "evaluation.md").read_text()
@@ -128,7 +128,7 @@ def test_all_targets_of_pictures_from_a_file(evaluate, bars, tmp_path, capsys):
     images = data(bars).dataset("test").images[:5, 0].numpy()
     np.savez(tmp_path / "mine.npz", images=images, labels=np.zeros(5, np.int8))
     words = ["--data=FakeMNIST", f"--images={tmp_path}/mine.npz", "--targets=all"]
-    words += ["--steps=[convincing]", "--deletion=0", "--trainer.logger=false"]
+    words += ["--alphas=[convincing]", "--deletion=0", "--trainer.logger=false"]
     cli = evaluate(*words)
     rows = rows_of(cli.run_folder)
     assert len(rows) == 5 * 9, "every class but the predicted one"
@@ -152,7 +152,7 @@ def test_targets_from_a_file_and_an_oracle_of_other_classes(evaluate, models, tm
     source[0] = 5
     np.savez(tmp_path / "t.npz", target=(labels + 1) % 10, source=source)
     cli = evaluate(
-        f"--targets={tmp_path}/t.npz", "--steps=[tipping]", "--deletion=0", "--count=30",
+        f"--targets={tmp_path}/t.npz", "--alphas=[tipping]", "--deletion=0", "--count=30",
         f"--oracle={models['other']}", "--truncation=0.5", "--trainer.logger=false",
     )  # fmt: skip
     rows = rows_of(cli.run_folder)
@@ -171,7 +171,7 @@ def test_mixed_precision_changes_nothing(evaluate, models, tmp_path):
     found = []
     for precision in ("32-true", "bf16-mixed"):
         root = tmp_path / precision
-        given = ["--count=5", "--steps", "convincing", f"--trainer.default_root_dir={root}"]
+        given = ["--count=5", "--alphas", "convincing", f"--trainer.default_root_dir={root}"]
         evaluate(*given, *judges, f"--trainer.precision={precision}", "--trainer.logger=false")
         found.append(rows_of(root))
     assert found[0] == found[1]
@@ -199,7 +199,7 @@ def test_batches_are_the_same_under_any_number_of_processes(bars, world):
 def test_two_processes_give_what_one_gives(models, tiny, tmp_path):
     words = ["evaluate", "--config=smoke.yaml", *tiny, "--bootstrap=20", "--deletion=2"]
     words += [f"--ckpt_path={models['flow']}", f"--oracle={models['oracle']}", "--count=25"]
-    words += ["--batch_size=10", "--steps", "tipping", "certified", "--trainer.logger=false"]
+    words += ["--batch_size=10", "--alphas", "tipping", "certified", "--trainer.logger=false"]
     main([*words, f"--trainer.default_root_dir={tmp_path / 'one'}"])
     two = ["--trainer.devices=2", "--trainer.strategy=ddp", "--trainer.default_root_dir=two"]
     done = subprocess.run(
@@ -224,8 +224,8 @@ def test_two_processes_give_what_one_gives(models, tiny, tmp_path):
 @pytest.mark.parametrize(
     ("words", "ckpt", "message"),
     [
-        (["--steps", "tipping", "halfway"], "flow", "--steps: there is no step 'halfway'"),
-        (["--steps=[]"], "flow", "--steps: there are none"),
+        (["--alphas", "tipping", "halfway"], "flow", "--alphas: there is no step 'halfway'"),
+        (["--alphas=[]"], "flow", "--alphas: there are none"),
         (["--targets=nowhere.npz"], "flow", "--targets nowhere.npz: there is no such file"),
         (["--targets=short.npz"], "flow", "target has 3 values, but there are 60 images"),
         (["--images=nowhere.npz"], "flow", "--images nowhere.npz: there is no such file"),

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from lightning_ecinn.datamodules import DrawnFaces
-from lightning_ecinn.datamodules.faces_drawing import ATTRIBUTES, draw_faces, draw_parameters
+from lightning_ecinn.datamodules.faces_drawing import draw_faces
+from lightning_ecinn.datamodules.faces_parameters import ATTRIBUTES, draw_parameters
 
 
 def faces(**settings):
@@ -43,6 +44,32 @@ def test_the_seed_alone_decides():
     first, again, other = (faces(face_seed=seed).dataset("test").images for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+FIRST_FACE = {
+    "attributes": [False, False, False, True],
+    "shift": [0.027816, 0.037001],
+    "skin": [0.788115, 0.618384, 0.481847],
+    "hair": [0.552188, 0.297942, 0.207585],
+    "top": [0.676690, 0.783955, 0.527587],
+    "teeth": 0.044578,
+}
+
+
+def test_faces_stay_the_same_in_every_version():
+    face = some_parameters(2)[0]
+    for name, values in FIRST_FACE.items():
+        assert getattr(face, name).tolist() == pytest.approx(values, abs=2e-6), name
+
+
+def test_training_faces_can_be_shifted_and_their_truth_is_that_of_the_unshifted():
+    data, still = faces(max_shift=3, batch_size=20), faces(batch_size=20)
+    for one, has_black in ((data, True), (still, False)):  # what comes free is filled with zeros
+        assert (next(iter(one.train_dataloader())).images == 0).all(1).any() == has_black
+    indices, classes = torch.arange(4), torch.zeros(4)
+    assert torch.equal(
+        *(one.changed_pixels("train", indices, classes, classes) for one in (data, still))
+    )
 
 
 def test_pose_moves_heads():

@@ -1,6 +1,7 @@
 """Pictures are decoded once, by one process; nothing half-made is ever taken for a cache."""
 
 import os
+import shutil
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from picture_files import encoded, picture, zipped
 from PIL import Image
 
@@ -208,6 +210,21 @@ def test_the_default_folder(monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/me")
     assert default_folder() == Path("/home/me/.cache/lightning_ecinn")
+
+
+def test_who_waits_for_a_cache_is_told_so(folder, tmp_path, capsys):
+    place = make(folder, tmp_path / "cache").place
+    shutil.rmtree(place)
+    with ThreadPoolExecutor(1) as pool:
+        with FileLock(place.with_name(f"{place.name}.lock")):
+            waiting = pool.submit(make, folder, tmp_path / "cache")
+            while f"Waiting for another process, which is making {place}" not in (
+                words := capsys.readouterr().err
+            ):
+                assert not waiting.done(), words
+                time.sleep(0.01)
+            assert listing(tmp_path / "cache") == []
+        assert levels(waiting.result(60).images) == [0, 40, 80, 120, 160, 200]
 
 
 def as_process(folder, where, log, pause):

@@ -350,7 +350,7 @@ def test_random_methods_estimate_what_captums_do(images):
 
 
 def test_ecinnh_is_the_explainers_heatmap(classifier, images):
-    explainer = Explainer(classifier, step=(0.9, 0.3))
+    explainer = Explainer(classifier, convincing_step=(0.9, 0.3))
     heatmap = attribute(explainer, images, TARGET, chunk_size=2)
     close(heatmap.values, explainer.explain(images, TARGET).heatmap)
     assert heatmap.method == "ecinnh"
@@ -365,9 +365,9 @@ def test_ecinnh_is_the_explainers_heatmap(classifier, images):
 
 def test_ecinnh_of_a_lightning_module_takes_its_step(images):
     settings = {"blocks": [1, 1], "widths": [4, 4], "dropouts": [0, 0], "fc_width": 8}
-    module = IBINN(SHAPE, K, init_scale=0.95, step=(0.9, 0.3), **settings).double()
+    module = IBINN(SHAPE, K, init_scale=0.95, convincing_step=(0.9, 0.3), **settings).double()
     module.classifier.load_state_dict(flow().state_dict())
-    expected = Explainer(module.classifier, step=(0.9, 0.3)).explain(images, TARGET)
+    expected = Explainer(module.classifier, convincing_step=(0.9, 0.3)).explain(images, TARGET)
     close(attribute(module, images, TARGET).values, expected.heatmap)
 
 

@@ -15,7 +15,7 @@ from lightning_ecinn.ecinn.certificates import (
     log_prob_quantile,
     what_fails,
 )
-from lightning_ecinn.ecinn.counterfactuals import alpha_star
+from lightning_ecinn.ecinn.steps import alpha_star
 
 STEPS = ("tipping", "convincing", "star", "certified")
 NUMBERS = (
@@ -88,7 +88,7 @@ def test_many_targets_equal_a_loop_and_cost_each_image_once(explainer, images, a
     targets = torch.arange(K).expand(7, -1)
     cf = explainer.explain(images, targets, alpha)
     calls = []
-    explainer._network().flow.register_forward_pre_hook(
+    explainer.inference.session().network.flow.register_forward_pre_hook(
         lambda flow, args, kwargs: calls.append((kwargs.get("rev", False), len(args[0]))),
         with_kwargs=True,
     )
@@ -377,7 +377,7 @@ def test_only_the_undecided_go_through_the_network(model, explainer, images):
     def count(flow, args, kwargs):
         sizes[kwargs.get("rev", False)] += len(args[0])
 
-    explainer._network().flow.register_forward_pre_hook(count, with_kwargs=True)
+    explainer.inference.session().network.flow.register_forward_pre_hook(count, with_kwargs=True)
     cf = explainer.explain(images, targets, "certified")
     assert sizes[True] == int(cf.inverse_evaluations.sum())
     assert sizes[False] == 7 + int((cf.forward_evaluations - 1).sum())

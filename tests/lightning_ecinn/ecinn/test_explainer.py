@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from lightning_ecinn import Counterfactual, Explainer, GenerativeClassifier
-from lightning_ecinn.ecinn.counterfactuals import supplement_step
+from lightning_ecinn.ecinn.steps import supplement_step
 from lightning_ecinn.training.losses import bits_per_dim
 
 K, SHAPE, D = 3, (1, 4, 4), 16
@@ -171,7 +171,7 @@ def test_tipping_is_a_tie(explainer, images):
     ],
 )
 def test_convincing_step(model, images, step, expected):
-    explainer = Explainer(model) if step is None else Explainer(model, step=step)
+    explainer = Explainer(model) if step is None else Explainer(model, convincing_step=step)
     target = other_class(explainer, images)
     alpha_0 = explainer.explain(images, target, "tipping").alpha
     given = explainer.explain(images, target)
@@ -214,7 +214,7 @@ def test_one_forward_and_one_inverse_evaluation(explainer, images, several):
     target = torch.arange(K).expand(7, -1) if several else 1
     explainer.explain(images, target)  # the precision is checked once
     calls = []
-    explainer._network().flow.register_forward_pre_hook(
+    explainer.inference.session().network.flow.register_forward_pre_hook(
         lambda flow, args, kwargs: calls.append((kwargs.get("rev", False), len(args[0]))),
         with_kwargs=True,
     )
@@ -231,7 +231,7 @@ def test_steps_together_equal_steps_alone(explainer, images):
     for step, cf in zip(steps, together, strict=True):
         same(cf, explainer.explain(images, targets, step))
     calls = []
-    explainer._network().flow.register_forward_pre_hook(lambda *_: calls.append(1))
+    explainer.inference.session().network.flow.register_forward_pre_hook(lambda *_: calls.append(1))
     explainer.explain_steps(images, targets, steps)
     assert len(calls) == 2
 
@@ -280,7 +280,9 @@ def test_chunks_give_the_same(model, explainer, images, chunk_size):
 def test_chunks_bound_the_batch(model, images):
     sizes = []
     explainer = Explainer(model, chunk_size=4)
-    explainer._network().flow.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
+    explainer.inference.session().network.flow.register_forward_pre_hook(
+        lambda _, args: sizes.append(len(args[0]))
+    )
     explainer.explain(images, torch.arange(K).expand(7, -1))
     assert max(sizes) <= 4
 
@@ -508,7 +510,7 @@ def test_identical_class_means_give_no_nan(model, explainer, images):
 def test_warns_once_where_the_precision_does_not_suffice(images):
     model = classifier(blocks=(6,), init_scale=0.02)
     explainer = Explainer(model)
-    network = explainer._network()
+    network = explainer.inference.session().network
     inverse = network.decode(network.encode(images)[0], clamp=False)
     error = (inverse - images).abs().max().item()
     message = f"off by up to {error:.2g} .* in torch.float32.*use dtype=torch.float64"

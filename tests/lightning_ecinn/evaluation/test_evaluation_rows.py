@@ -10,7 +10,7 @@ import torch
 from lightning_ecinn import ConvNetwork, Explainer, GenerativeClassifier
 from lightning_ecinn.evaluation import (
     Judges,
-    check_steps,
+    check_alphas,
     direction_cosines,
     faithfulness,
     measured,
@@ -181,7 +181,7 @@ def test_curves_go_from_the_image_to_black_and_back(explainer, batch):
 
 
 @pytest.mark.parametrize(
-    ("steps", "message"),
+    ("alphas", "message"),
     [
         ([], "there are none"),
         (["halfway"], "there is no step 'halfway'; give some of tipping"),
@@ -190,6 +190,6 @@ def test_curves_go_from_the_image_to_black_and_back(explainer, batch):
         (["star", 0.5, "star"], "a step is there twice"),
     ],
 )
-def test_steps_that_are_none(steps, message):
+def test_steps_that_are_none(alphas, message):
     with pytest.raises(ValueError, match=message):
-        check_steps(steps)
+        check_alphas(alphas)

@@ -9,8 +9,6 @@ import pytest
 import torch
 
 from lightning_ecinn.evaluation import (
-    as_csv,
-    as_markdown,
     comparison_table,
     counted,
     estimates,
@@ -20,6 +18,7 @@ from lightning_ecinn.evaluation import (
     with_plausibility,
 )
 from lightning_ecinn.evaluation.summary import frechet_distance
+from lightning_ecinn.figures import as_csv, as_markdown
 
 
 def table():
@@ -42,7 +41,7 @@ def table():
 
 
 def test_averages_are_over_what_exists():
-    found = {(e.step, e.measure): e for e in estimates(table(), ["tipping", "star"], samples=50)}
+    found = {(e.alpha, e.measure): e for e in estimates(table(), ["tipping", "star"], samples=50)}
     assert found["tipping", "l1"].value == pytest.approx(3)
     assert found["tipping", "l1"].count == 3
     assert found["star", "l1"].value == pytest.approx(4)
@@ -59,14 +58,14 @@ def test_averages_are_over_what_exists():
 
 
 def test_where_nothing_is_known_there_is_no_measure():
-    found = {(e.step, e.measure): e for e in estimates(table(), ["tipping", "star"], samples=50)}
+    found = {(e.alpha, e.measure): e for e in estimates(table(), ["tipping", "star"], samples=50)}
     assert found["tipping", "heatmap_mass"].value == pytest.approx(0.15)
     assert found["tipping", "heatmap_mass"].count == 2
     assert found["star", "heatmap_mass"].count == 1
     assert ("star", "im1") not in found
     nothing = table()
     nothing["defined"][:4] = False
-    assert {e.step for e in estimates(nothing, ["tipping", "star"], samples=50)} == {"tipping"}
+    assert {e.alpha for e in estimates(nothing, ["tipping", "star"], samples=50)} == {"tipping"}
 
 
 def test_every_pair_is_counted_once():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_ecinn.comparison import HeatmapNumbers, text_table
-from lightning_ecinn.figures import HeatmapRow, correlation_matrices, heatmap_table
+from lightning_ecinn.comparison import HeatmapNumbers
+from lightning_ecinn.figures import HeatmapRow, correlation_matrices, heatmap_table, text_table
 from lightning_ecinn.figures.heatmaps import heatmap_unit
 from lightning_ecinn.metrics import heatmap_correlation
 

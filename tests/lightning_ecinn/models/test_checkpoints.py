@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lightning_ecinn import Explainer, GenerativeClassifier, load_classifier, shipped
-from lightning_ecinn.models.checkpoints import checkpoint_config
+from lightning_ecinn.models.checkpoints import read_checkpoint
 
 SHAPE = (1, 4, 4)
 
@@ -88,7 +88,7 @@ def test_loaded_state_is_bit_identical(model, path):
     assert loaded.config == model.config
     for key, value in model.state_dict().items():
         assert torch.equal(loaded.state_dict()[key], value), key
-    assert checkpoint_config(path) == model.config
+    assert read_checkpoint(path, "classifier").config == model.config
 
 
 def test_config_is_plain_values(model, path):

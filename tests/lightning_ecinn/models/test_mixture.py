@@ -65,6 +65,15 @@ def test_posterior_has_a_uniform_prior(mixture, z):
     )
 
 
+def test_scores_are_the_posterior_up_to_one_number(mixture, z):
+    mu = mixture.component_means
+    scores = mixture.scores(z)
+    torch.testing.assert_close(scores, z @ mu.T - mu.square().sum(1) / 2)
+    assert torch.equal(scores.log_softmax(1), mixture.log_posterior(z))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert mixture.float().scores(z.float()).dtype == torch.float32
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_extreme_latents_stay_finite(mixture, dtype):
     mixture = mixture.to(dtype)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from lightning_ecinn import GenerativeClassifier, load_classifier, load_model, load_network
-from lightning_ecinn.models.checkpoints import checkpoint_config
+from lightning_ecinn.models.checkpoints import read_checkpoint
 from lightning_ecinn.models.networks import ConvNetwork, InceptionNetwork, build_network
 from lightning_ecinn.training import InceptionV3, SmallCNN
 
@@ -176,7 +176,7 @@ def test_round_trip(conv, tmp_path, load):
     loaded = load(path)
     assert type(loaded) is ConvNetwork
     assert not loaded.training
-    assert loaded.config == conv.config == checkpoint_config(path, "network")
+    assert loaded.config == conv.config == read_checkpoint(path, "network").config
     assert loaded.class_names == NAMES
     images = torch.rand(2, 3, 12, 12)
     assert torch.equal(loaded(images), conv(images))
@@ -199,7 +199,7 @@ def test_each_kind_of_model_is_refused_where_the_other_is_needed(conv, tmp_path)
     with pytest.raises(ValueError, match="a generative classifier, where an ordinary network"):
         load_network(classifier)
     with pytest.raises(ValueError, match="an ordinary network, and"):
-        checkpoint_config(network)
+        read_checkpoint(network, "classifier")
 
 
 @pytest.mark.parametrize(

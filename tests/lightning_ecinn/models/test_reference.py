@@ -8,7 +8,7 @@ import torch
 
 from lightning_ecinn import Explainer, import_ibinn
 from lightning_ecinn.ecinn.class_means import ClassMeans
-from lightning_ecinn.ecinn.counterfactuals import alpha_convincing, alpha_tipping, class_direction
+from lightning_ecinn.ecinn.steps import alpha_convincing, alpha_tipping, class_direction
 from lightning_ecinn.flows import CouplingBlock, DCTPooling
 from lightning_ecinn.models.published import _nodes, _translated
 from lightning_ecinn.training import IBINN

@@ -1,0 +1,65 @@
+"""Which callbacks a run has, and in which order: what the command line adds, for a script."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+
+from lightning_ecinn.callbacks.checkpoint import RunCheckpoint
+from lightning_ecinn.callbacks.class_means import BuildClassMeans
+from lightning_ecinn.callbacks.counterfactual_writer import CounterfactualWriter
+from lightning_ecinn.callbacks.metrics_json import MetricsJSON
+from lightning_ecinn.callbacks.posterior_writer import PosteriorWriter
+from lightning_ecinn.callbacks.stop_on_nonfinite import StopOnNonFiniteLoss
+
+__all__ = ["CHECKPOINT", "run_callbacks"]
+
+CHECKPOINT: dict[str, Any] = {
+    "monitor": "val/loss",
+    "filename": "best",
+    "save_last": True,
+    "auto_insert_metric_name": False,
+}
+"""Checkpoints of a run: the best one by its validation loss, and the last one."""
+
+
+def run_callbacks(
+    *pictures: pl.Callback,
+    class_means: BuildClassMeans | None = None,
+    counterfactuals: CounterfactualWriter | None = None,
+    metrics: MetricsJSON | None = None,
+    checkpoint: RunCheckpoint | None = None,
+) -> list[pl.Callback]:
+    """The callbacks of a run in their order: class means, before the pictures that need them.
+
+    A :class:`pytorch_lightning.Trainer` with these does what ``fit``, ``test`` and ``predict`` of
+    the command line do.
+
+    Args:
+        *pictures: callbacks of one's own choice, such as :class:`CounterfactualGrid`.
+        class_means: builds the class means after fitting; by default as in the paper.
+        counterfactuals: writes what ``predict`` finds.
+        metrics: keeps the metrics in a file.
+        checkpoint: keeps checkpoints; by default the best one and the last one, in the folder
+            where Lightning puts them.
+
+    Example:
+        >>> data = MNIST(source="sample", val_size=28_500, batch_size=250)
+        >>> module = IBINN((1, 28, 28), 10, blocks=[1, 1], widths=[4, 4], fc_blocks=0)
+        >>> few = {"limit_train_batches": 1, "limit_val_batches": 1, "enable_progress_bar": False}
+        >>> trainer = pl.Trainer(max_epochs=1, logger=False, callbacks=run_callbacks(), **few)
+        >>> trainer.fit(module, data)
+        >>> explainer = Explainer.from_checkpoint(trainer.checkpoint_callback.best_model_path)
+        >>> int(explainer.classifier.class_counts.sum())  # every training image is in a mean
+        1500
+    """
+    return [
+        class_means or BuildClassMeans(),
+        StopOnNonFiniteLoss(),
+        PosteriorWriter(),
+        metrics or MetricsJSON(),
+        counterfactuals or CounterfactualWriter(),
+        *pictures,
+        checkpoint or RunCheckpoint(**CHECKPOINT),
+    ]

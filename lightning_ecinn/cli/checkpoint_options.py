@@ -1,0 +1,77 @@
+"""What a checkpoint decides: where it is found, and the network that is built for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jsonargparse import Namespace
+from pytorch_lightning.utilities import rank_zero_info
+
+from lightning_ecinn import shipped
+from lightning_ecinn.models.published import Published, published_dropouts
+from lightning_ecinn.runs import find_checkpoint
+from lightning_ecinn.training.shared import DESCRIPTION
+
+__all__ = ["find_ckpt_path", "fit_to_checkpoint", "fit_to_published"]
+
+
+def find_ckpt_path(options: Namespace) -> None:
+    """Replace "last", "best" and names of shipped models by the path of the file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    which = options.get("ckpt_path")
+    if which is None:
+        return
+    if which in ("last", "best"):
+        root = options.trainer.default_root_dir
+        path = find_checkpoint(which, options.experiment, root, options.checkpoint.dirpath)
+        rank_zero_info(f"Using the checkpoint {path}")
+    elif not (path := shipped.resolve(which)).is_file():
+        raise FileNotFoundError(
+            f"--ckpt_path {which}: there is no such file. Give the path of a .ckpt file, or "
+            '"last" or "best" for the newest of this experiment.'
+        )
+    options.ckpt_path = str(path)
+
+
+def fit_to_checkpoint(
+    arguments: Namespace, path: str, config: Mapping[str, Any], kind: str | None, must_match: bool
+) -> None:
+    """Take the network's shape from a checkpoint, or refuse to resume another network.
+
+    Args:
+        arguments: the module's, changed in place.
+        path: the checkpoint, for the message.
+        config: of the model in it.
+        kind: of the ordinary network that the module trains.
+        must_match: whether the arguments must be the checkpoint's already.
+
+    Raises:
+        ValueError: it is another network.
+    """
+    network = {key: value for key, value in config.items() if key not in DESCRIPTION}
+    if (theirs := network.pop("kind", None)) != kind:
+        raise ValueError(
+            f"--ckpt_path: the network in {path} is another one: kind {theirs} (here {kind})."
+        )
+    different = [key for key, value in network.items() if arguments[key] != value]
+    if must_match and different:
+        details = ", ".join(f"{key} {network[key]} (here {arguments[key]})" for key in different)
+        raise ValueError(f"--ckpt_path: the network in {path} is another one: {details}.")
+    for key, value in network.items():
+        arguments[key] = value
+    for key in {"init_from", "weights"} & set(arguments.keys()):  # the checkpoint has its own
+        arguments[key] = None
+
+
+def fit_to_published(arguments: Namespace, published: Published) -> None:
+    """Take what a published checkpoint tells of the network; dropouts are the configuration's."""
+    network = published.network
+    for key in network.keys() - {*DESCRIPTION}:
+        arguments[key] = network[key]
+    if len(arguments.dropouts) != len(network["blocks"]):
+        arguments.dropouts = published_dropouts(len(network["blocks"]))
+    arguments.init_from = None

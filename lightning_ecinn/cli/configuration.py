@@ -1,0 +1,93 @@
+"""A checkpoint is enough: the configuration that its run left beside it, or that ships with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pytorch_lightning.cli import ArgsType
+from pytorch_lightning.utilities import rank_zero_info
+
+from lightning_ecinn import shipped
+from lightning_ecinn.cli.earlier import translated
+from lightning_ecinn.cli.words import values_of
+from lightning_ecinn.runs import CONFIG, find_checkpoint
+
+__all__ = ["with_configuration"]
+
+_COMMANDS = ("validate", "test", "predict", "means", "compare", "evaluate")
+_COMMON = (
+    "seed_everything",
+    "experiment",
+    "wandb_project",
+    "test_after_fit",
+    "trainer",
+    "model",
+    "data",
+    "checkpoint",
+    "class_means",
+    "counterfactuals",
+)
+"""What every subcommand understands."""
+
+
+def with_configuration(args: ArgsType) -> ArgsType:
+    """The words of a command, after those the configuration of its checkpoint, if that is needed.
+
+    A complete experiment given by ``--config`` is used as it is; files that only change one, and
+    flags, change the checkpoint's.
+    """
+    if not isinstance(args, list) or not args or args[0] not in _COMMANDS:
+        return args
+    command, *words = args
+    checkpoints = values_of(words, "--ckpt_path")
+    files = [_read(value) for value in values_of(words, "--config", "-c")]
+    if not checkpoints or any(_is_complete(content) for content in files):
+        return args
+    path = _configuration(_checkpoint(checkpoints[-1], words, files))
+    if path is None:
+        return args
+    rank_zero_info(f"Using the checkpoint's configuration {path}; --config and flags change it")
+    content = {key: value for key, value in _read(str(path)).items() if key in _COMMON}
+    content.get("trainer", {}).pop("default_root_dir", None)  # this run has a folder of its own
+    return [command, f"--config={yaml.safe_dump(translated(content), sort_keys=False)}", *words]
+
+
+def _checkpoint(given: str, words: Sequence[str], files: Sequence[dict[str, Any]]) -> Path:
+    """The checkpoint that is meant; of several the first."""
+    if given.startswith("["):
+        several = yaml.safe_load(given)
+        given = str(several[0]) if several else ""
+    if given not in ("last", "best"):
+        return shipped.resolve(given).absolute()
+    named = [file["experiment"] for file in files if "experiment" in file]
+    experiment = ["experiment", *named, *values_of(words, "--experiment")][-1]
+    root = [None, *values_of(words, "--trainer.default_root_dir")][-1]
+    folder = [None, *values_of(words, "--checkpoint.dirpath")][-1]
+    return find_checkpoint(given, experiment, root, folder)
+
+
+def _configuration(checkpoint: Path) -> Path | None:
+    """Where a checkpoint's configuration lies: in its run, or beside it under its name."""
+    run = checkpoint.parent.parent / CONFIG
+    beside = checkpoint.with_suffix(".config.yaml")
+    candidates = [run, beside] if checkpoint.parent.name == "checkpoints" else [beside]
+    return next((path for path in candidates if path.is_file() and path.stat().st_size), None)
+
+
+def _read(name: str) -> dict[str, Any]:
+    """What is in a configuration; nothing where the parser will say what is wrong with it."""
+    try:
+        path = None if "\n" in name else shipped.find(name)
+        content = yaml.safe_load(name if path is None else path.read_text())
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _is_complete(content: dict[str, Any]) -> bool:
+    """Whether data and a model are named."""
+    parts = (content.get(key) for key in ("data", "model"))
+    return all(isinstance(part, dict) and "class_path" in part for part in parts)

@@ -1,0 +1,154 @@
+"""The pictures of `evaluate`: of all rows, and of a few images that are looked at again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from lightning_ecinn.attribution import LABELS
+from lightning_ecinn.callbacks.loggers import log_figure
+from lightning_ecinn.commands.evaluation_loop import CounterfactualEvaluation
+from lightning_ecinn.ecinn.steps import NamedStep
+from lightning_ecinn.evaluation import (
+    Rows,
+    alpha_name,
+    direction_cosines,
+    existing,
+    faithfulness,
+    pair_means,
+    posteriors_along_path,
+)
+from lightning_ecinn.figures import (
+    alpha_histograms,
+    class_matrix,
+    faithfulness_curves,
+    plausibility_examples,
+    posterior_paths,
+)
+from lightning_ecinn.metrics import area
+
+__all__ = ["draw_evaluation", "draw_faithfulness"]
+
+_PATHS = 256
+"""Images whose posteriors along the path are drawn."""
+_EXAMPLES = 8
+"""Most plausible counterfactuals that are drawn, and least plausible ones."""
+_T = np.linspace(0, 2, 41).tolist()
+"""Steps along the path, in units of the tipping point."""
+_DONE = {"deletion": "blackened", "insertion": "put back into black"}
+
+
+def draw_evaluation(trainer: pl.Trainer, module: CounterfactualEvaluation, rows: Rows) -> None:
+    """Step lengths, cosines of directions, validity and examples of each alpha, posteriors."""
+    names = [alpha_name(alpha) for alpha in module.alphas]
+    lengths = {name: rows["alpha"][existing(rows, name)].clip(min=0).tolist() for name in names}
+    log_figure(trainer, alpha_histograms(lengths), "evaluation-alpha")
+    class_names, num_classes = module.explainer.class_names, module.explainer.num_classes
+    cosines = direction_cosines(module.explainer.classifier).cpu()
+    title = "Cosine of the step from p to q and the shortest way, μq - μp"
+    log_figure(trainer, class_matrix(cosines, class_names, title=title), "evaluation-cosines")
+    for alpha, name in zip(module.alphas, names, strict=True):
+        shares = pair_means(rows, "validity", name, num_classes)
+        title = f"Validity in %: share classified as q, step {name}"
+        figure = class_matrix(shares, class_names, title=title, percent=True)
+        log_figure(trainer, figure, f"evaluation-validity-{name}")
+        _draw_examples(trainer, module, rows, alpha)
+    chosen = _first_pairs(module, rows, _PATHS)
+    if chosen is not None:
+        images, _, target = chosen
+        source, followed = posteriors_along_path(module.explainer, images, target, _T)
+        log_figure(trainer, posterior_paths(_T, source, followed), "evaluation-posterior")
+
+
+def draw_faithfulness(
+    trainer: pl.Trainer,
+    module: CounterfactualEvaluation,
+    rows: Rows,
+    count: int,
+    interval: Callable[[Tensor], tuple[float, float]],
+) -> dict[str, Any]:
+    """Draw deletion and insertion curves; return the areas under them.
+
+    Args:
+        trainer: knows folder and loggers.
+        module: has measured the rows.
+        rows: say which pairs of images and targets there are.
+        count: of these pairs the first so many.
+        interval: of the mean of values (N,).
+    """
+    chosen = _first_pairs(module, rows, count)
+    if chosen is None:
+        return {}
+    images, source, target = chosen
+    areas: dict[str, Any] = {"images": len(images)}
+    for kind, curves in faithfulness(module.explainer, images, source, target).items():
+        curves = {LABELS[method]: curve.double().cpu() for method, curve in curves.items()}
+        figure = faithfulness_curves(
+            {name: curve.mean(0) for name, curve in curves.items()},
+            {name: _band(curve, interval) for name, curve in curves.items()},
+            title=f"{kind.capitalize()}: posterior of the source, {len(images)} images",
+            xlabel=f"share of the pixels {_DONE[kind]}, largest first",
+        )
+        log_figure(trainer, figure, f"evaluation-{kind}")
+        areas[kind] = {name: _mean(area(curve), interval) for name, curve in curves.items()}
+    return areas
+
+
+def _band(
+    curves: Tensor, interval: Callable[[Tensor], tuple[float, float]]
+) -> tuple[Tensor, Tensor]:
+    ends = [interval(column) for column in curves.unbind(1)]
+    low, high = torch.tensor(ends, dtype=torch.float64).unbind(1)
+    return low, high
+
+
+def _mean(values: Tensor, interval: Callable[[Tensor], tuple[float, float]]) -> dict[str, float]:
+    low, high = interval(values)
+    return {"mean": float(values.mean()), "low": float(low), "high": float(high)}
+
+
+def _draw_examples(
+    trainer: pl.Trainer, module: CounterfactualEvaluation, rows: Rows, alpha: NamedStep | float
+) -> None:
+    """The most and the least plausible counterfactuals of an alpha, made once more."""
+    name = alpha_name(alpha)
+    order = np.flatnonzero(existing(rows, name))
+    order = order[np.argsort(rows["log_prob_after"][order], kind="stable")]
+    if len(order) == 0:
+        return
+    if len(order) > 2 * _EXAMPLES:
+        order = np.concatenate((order[:_EXAMPLES], order[-_EXAMPLES:]))
+    images, _ = module.data.read(torch.from_numpy(rows["index"][order]))
+    target, log_probs = (torch.from_numpy(rows[k][order]) for k in ("target", "log_prob_after"))
+    cf = module.explainer.explain(images, target, alpha, undefined="keep")
+    classes = module.explainer.class_names
+    numbers = zip(rows["source"][order], target.tolist(), log_probs.tolist(), strict=True)
+    figure = plausibility_examples(
+        cf.input.cpu(),
+        cf.image_8bit.cpu(),
+        log_probs,
+        [f"{classes[p]} → {classes[q]}, {value:,.0f} nats" for p, q, value in numbers],
+        count=_EXAMPLES,
+        title=f"Image and counterfactual, by log p of the counterfactual, step {name}",
+    )
+    log_figure(trainer, figure, f"evaluation-examples-{name}")
+
+
+def _first_pairs(
+    module: CounterfactualEvaluation, rows: Rows, count: int
+) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Images, p and q of the first pairs between which there is a step; None without any."""
+    possible = np.flatnonzero(existing(rows))
+    pairs = np.stack((rows["index"][possible], rows["target"][possible]))
+    chosen = possible[np.unique(pairs, axis=1, return_index=True)[1]][:count]
+    if len(chosen) == 0:
+        return None
+    device = module.explainer.device
+    images, _ = module.data.read(torch.from_numpy(rows["index"][chosen]))
+    source, target = (torch.from_numpy(rows[name][chosen]) for name in ("source", "target"))
+    return images.to(device), source.to(device), target.to(device)

@@ -1,0 +1,105 @@
+"""The subcommand `means`: class means for a checkpoint that has none, or others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities import rank_zero_info
+
+from lightning_ecinn.callbacks import BuildClassMeans
+from lightning_ecinn.training import IBINN
+
+__all__ = ["MeansSettings", "build_means", "free_file", "means", "save_module"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeansSettings:
+    """What `means` writes.
+
+    Args:
+        out: file to write; by default checkpoints/best.ckpt in the run's folder.
+        batch_norm: re-estimate the batch-norm statistics before.
+    """
+
+    out: str | None = None
+    batch_norm: bool = False
+
+
+def means(
+    trainer: pl.Trainer,
+    model: IBINN,
+    datamodule: pl.LightningDataModule | None,
+    ckpt_path: str | None,
+    settings: MeansSettings,
+) -> None:
+    """Build the class means of a checkpoint, from the training images, and save it anew."""
+    path = free_file(trainer, settings.out)
+    build_means(trainer, model, datamodule, ckpt_path, settings.batch_norm)
+    save_module(trainer, model, path)
+
+
+def build_means(
+    trainer: pl.Trainer,
+    model: IBINN,
+    datamodule: pl.LightningDataModule | None,
+    ckpt_path: str | None,
+    batch_norm: bool,
+) -> None:
+    """Build the class means after a validation, which sets up data, devices and processes.
+
+    Raises:
+        ValueError: for an ordinary network.
+    """
+    if not isinstance(model, IBINN):
+        raise ValueError(
+            "Class means need a generative classifier, model.class_path IBINN, got "
+            f"{type(model).__name__}."
+        )
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    chosen = [c.significance for c in callbacks if isinstance(c, BuildClassMeans)]
+    callbacks.append(_BuildNow(BuildClassMeans(batch_norm, chosen[0] if chosen else None)))
+    try:
+        trainer.validate(model, datamodule=datamodule, ckpt_path=ckpt_path)
+    finally:
+        callbacks.pop()
+
+
+def free_file(trainer: pl.Trainer, out: str | None) -> Path:
+    """Where a checkpoint is written; a ValueError if there is something already."""
+    path = Path(out or Path(trainer.default_root_dir) / "checkpoints" / "best.ckpt").expanduser()
+    if path.exists():
+        raise ValueError(f"--out {path}: this file exists already. Give another name.")
+    return path
+
+
+def save_module(trainer: pl.Trainer, model: IBINN, path: Path) -> None:
+    """Write a checkpoint of the module as it is, from the first process."""
+    if not trainer.is_global_zero:
+        return
+    checkpoint: dict[str, Any] = {
+        "state_dict": {key: value.cpu() for key, value in model.state_dict().items()},
+        "hyper_parameters": dict(model.hparams),
+        "pytorch-lightning_version": pl.__version__,
+        "epoch": 0,
+        "global_step": 0,
+    }
+    model.on_save_checkpoint(checkpoint)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(checkpoint, path)
+    rank_zero_info(f"Wrote {path}")
+
+
+class _BuildNow(pl.Callback):
+    """Class means after a validation."""
+
+    def __init__(self, builder: BuildClassMeans):
+        self.builder = builder
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Build, with the device and the processes of the validation."""
+        assert isinstance(pl_module, IBINN)
+        self.builder.build(trainer, pl_module)

@@ -1,0 +1,128 @@
+"""Making certificates: counterfactuals in 8 bits, through the classifier once more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lightning_ecinn.ecinn.certificates import (
+    Certificate,
+    in_rows,
+    log_prob_quantile,
+    what_fails,
+)
+from lightning_ecinn.ecinn.counterfactuals import Counterfactual
+from lightning_ecinn.ecinn.inference import Inference, Session
+from lightning_ecinn.metrics.classification import tipping_gap
+from lightning_ecinn.models.classifier import GenerativeClassifier
+from lightning_ecinn.models.inputs import checked_images
+
+__all__ = ["certify"]
+
+
+@torch.no_grad()
+def certify(
+    inference: Inference,
+    state: tuple[Any, ...],
+    before_every_class: bool,
+    confidence: float | None,
+    cf: Counterfactual,
+) -> Certificate:
+    """The certificate of counterfactuals.
+
+    Args:
+        inference: the classifier at work.
+        state: its state when they were made.
+        before_every_class: whether the step was to put q before every class.
+        confidence: the posterior of q that was asked for, if any was.
+        cf: the counterfactuals.
+
+    Raises:
+        ValueError: the classifier has changed since.
+    """
+    session = inference.session()
+    if session.state != state:
+        raise ValueError(
+            "The classifier has changed since this counterfactual was made, so its "
+            "certificate can't be computed any more: explain again."
+        )
+    measured = _of_inputs(session, cf) | _of_pictures(session, cf)
+    reasons = _reasons(session.network.class_names, cf, measured, before_every_class, confidence)
+    holds = torch.tensor([not reason for reason in reasons], device=cf.target.device)
+    return Certificate(
+        **measured,
+        forward_evaluations=cf.forward_evaluations,
+        inverse_evaluations=cf.inverse_evaluations,
+        holds=holds.view_as(cf.target),
+        reason=in_rows(reasons, cf.target.shape),
+    )
+
+
+def _of_inputs(session: Session, cf: Counterfactual) -> dict[str, Any]:
+    """What the certificate says of the images, each of which is encoded once for all targets."""
+    images, shape = cf.input[:, 0] if cf.target.ndim == 2 else cf.input, cf.target.shape
+    z, log_det = _encoded(session, images)
+    off = (session.decode(z, clamp=False) - images).abs().flatten(1).amax(1)
+    log_prob = session.network.mixture.log_prob(z) + log_det
+    error, before = (v.view(-1, *[1] * (len(shape) - 1)).expand(shape) for v in (off, log_prob))
+    return {
+        "precision": str(z.dtype).removeprefix("torch."),
+        "reconstruction_error": error,
+        "log_prob_before": before,
+        "quantile_before": _quantile(session.network, before),
+    }
+
+
+def _of_pictures(session: Session, cf: Counterfactual) -> dict[str, Any]:
+    """What the certificate says of the counterfactuals, as a person sees them."""
+    mixture, shape = session.network.mixture, cf.target.shape
+    z, log_det = _encoded(session, cf.image_8bit.flatten(0, len(shape) - 1))
+    after = (mixture.log_prob(z) + log_det).view(shape)
+    log_posterior = mixture.log_posterior(z).view(*shape, -1)
+    predicted = log_posterior.argmax(-1)
+    return {
+        "predicted": predicted,
+        "posterior": log_posterior.exp(),
+        "tipping_gap": tipping_gap(log_posterior, cf.source, cf.target),
+        "third_class": (predicted != cf.source) & (predicted != cf.target),
+        "log_prob_after": after,
+        "quantile_after": _quantile(session.network, after),
+    }
+
+
+def _encoded(session: Session, pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """Latents and log-determinants, unless the pictures are not in [0, 1], or NaN."""
+    network = session.network
+    return session.encode(checked_images(pictures, network.image_shape, network.class_means))
+
+
+def _reasons(
+    class_names: Sequence[str],
+    cf: Counterfactual,
+    measured: dict[str, Any],
+    before_every_class: bool,
+    confidence: float | None,
+) -> list[str]:
+    """Why each is not what was asked for, one after the other."""
+    return what_fails(
+        source=cf.source.flatten(),
+        target=cf.target.flatten(),
+        defined=cf.defined.flatten(),
+        predicted=measured["predicted"].flatten(),
+        posterior=measured["posterior"].flatten(0, -2),
+        error=measured["reconstruction_error"].flatten(),
+        class_names=class_names,
+        precision=measured["precision"],
+        before_every_class=before_every_class,
+        confidence=confidence,
+    )
+
+
+def _quantile(classifier: GenerativeClassifier, log_prob: Tensor) -> Tensor | None:
+    """Rank among the training images, where the checkpoint has their likelihoods."""
+    if not classifier.has_log_prob_quantiles:
+        return None
+    return log_prob_quantile(log_prob, classifier.log_prob_quantiles)

@@ -1,0 +1,46 @@
+"""Rows of text as tables: for a terminal, for Markdown and for programs."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from io import StringIO
+
+__all__ = ["as_csv", "as_markdown", "text_table"]
+
+
+def text_table(rows: Sequence[Sequence[str]]) -> str:
+    """Aligned columns, the first one to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if j == 0 else cell.rjust(width)
+            for j, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
+
+
+def as_markdown(rows: Sequence[Sequence[str]]) -> str:
+    """A table whose first row is its heading; the first column to the left, others to the right."""
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    rule = [":--", *["--:"] * (len(rows[0]) - 1)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [cells[0], rule, *cells[1:]])
+
+
+def as_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Comma-separated values; numbers with all their digits, truth as 0 and 1.
+
+    What is None or NaN is left empty: it is not known.
+    """
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([_plain(value) for value in row] for row in rows)
+    return text.getvalue()
+
+
+def _plain(value: object) -> object:
+    if value is None or value != value:  # NaN: unknown
+        return ""
+    return int(value) if isinstance(value, bool) else value

@@ -1,0 +1,114 @@
+"""A checkpoint is enough: its run's configuration is found, said, and changed by what is given."""
+
+import json
+import shutil
+from collections import Counter
+
+import pytest
+import torch
+import yaml
+
+from lightning_ecinn import GenerativeClassifier, shipped
+from lightning_ecinn.cli.configuration import with_configuration
+from lightning_ecinn.cli.main import main
+from lightning_ecinn.commands.unbuilt import UnbuiltModule
+
+QUIET = ["--trainer.logger=false"]
+
+
+@pytest.fixture
+def run(trained, tmp_path, monkeypatch):
+    """A copy of the trained run, seen from a folder of one's own."""
+    shutil.copytree(trained.folder, tmp_path / "run")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """How often files of weights are read, by name, and how often networks are built."""
+    counts = Counter()
+    load, init = torch.load, GenerativeClassifier.__init__
+
+    def counting_load(path, *args, **kwargs):
+        counts[getattr(path, "name", str(path)).rpartition("/")[2]] += 1
+        return load(path, *args, **kwargs)
+
+    def counting_init(self, *args, **kwargs):
+        counts["networks"] += 1
+        init(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch, "load", counting_load)
+    monkeypatch.setattr(GenerativeClassifier, "__init__", counting_init)
+    return counts
+
+
+def best(run):
+    return str(run / "checkpoints" / "best.ckpt")
+
+
+@pytest.mark.parametrize("command", ["validate", "test", "predict", "means", "evaluate"])
+def test_the_path_of_a_checkpoint_is_all_it_takes(run, counted, caplog, command):
+    more = ["--count=5", "--bootstrap=5", "--deletion=2"] if command == "evaluate" else []
+    cli = main([command, "--ckpt_path", best(run), *more, *QUIET])
+    assert f"Using the checkpoint's configuration {run / 'config.yaml'}" in caplog.text
+    assert cli.run_folder.parents[2].name == "elsewhere", "not in the run that it looks at"
+    assert cli.run_folder.parent.name == "smoke", "the experiment's"
+    assert cli.datamodule.val_size == 20
+    assert counted["best.ckpt"] == 1, "a checkpoint is read once"
+    assert counted["networks"] == 1, "and no network is built but its own"
+    assert isinstance(cli.model, UnbuiltModule) == (command == "evaluate")
+
+
+def test_comparing_takes_the_first_ones_data(run, counted, caplog):
+    given = ["--ckpt", best(run), "--ckpt", str(run / "checkpoints" / "last.ckpt")]
+    few = ["--count=1", "--measure=3", "--methods", "ecinnh"]
+    cli = main(["compare", *given, *few, *QUIET])
+    found = json.loads((cli.run_folder / "comparison.json").read_text())
+    assert len(found["models"]) == 2
+    assert f"configuration {run / 'config.yaml'}" in caplog.text
+    assert counted["best.ckpt"] == counted["last.ckpt"] == 1
+    assert counted["networks"] == 2
+
+
+def test_flags_and_files_change_it(run, tmp_path):
+    (tmp_path / "more.yaml").write_text("data:\n  init_args:\n    eval_batch_size: 7\n")
+    given = ["--ckpt_path", best(run), "--config", str(tmp_path / "more.yaml")]
+    cli = main(["test", *given, "--data.seed=3", "--experiment=other", *QUIET])
+    assert cli.datamodule.eval_batch_size == 7
+    assert cli.datamodule.seed == 3
+    assert cli.run_folder.parent.name == "other"
+    assert cli.datamodule.val_size == 20, "the run's"
+
+
+def test_a_complete_experiment_is_used_as_it_is(run):
+    words = ["test", "--config", "smoke.yaml", f"--ckpt_path={best(run)}"]
+    assert with_configuration(words) == words
+    assert with_configuration(["fit", f"--ckpt_path={best(run)}"])[1] == f"--ckpt_path={best(run)}"
+
+
+def test_the_newest_run_of_an_experiment(run, tmp_path, monkeypatch):
+    (tmp_path / "home" / "runs" / "mine").mkdir(parents=True)
+    shutil.move(run, tmp_path / "home" / "runs" / "mine" / "first")
+    monkeypatch.chdir(tmp_path / "home")
+    words = with_configuration(["test", "--ckpt_path=best", "--experiment=mine"])
+    config = yaml.safe_load(words[1].removeprefix("--config="))
+    assert config["experiment"] == "smoke"
+    assert "default_root_dir" not in config["trainer"]
+    assert "ckpt_path" not in config
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in shipped.MODELS.glob("*.ckpt")))
+def test_shipped_models_bring_theirs(name):
+    _, config, *words = with_configuration(["test", "--ckpt_path", f"pretrained:{name}"])
+    content = yaml.safe_load(config.removeprefix("--config="))
+    assert content["model"]["class_path"] == "lightning_ecinn.IBINN"
+    assert words == ["--ckpt_path", f"pretrained:{name}"]
+
+
+def test_a_checkpoint_without_a_configuration(run, tmp_path, capsys):
+    lonely = shutil.copy(best(run), tmp_path / "lonely.ckpt")
+    with pytest.raises(SystemExit):
+        main(["test", f"--ckpt_path={lonely}"])
+    assert "give a complete experiment" in capsys.readouterr().err
