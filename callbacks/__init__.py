@@ -8,7 +8,7 @@ from lightning_ecinn.callbacks.counterfactual_writer import CounterfactualWriter
 from lightning_ecinn.callbacks.heatmap_comparison import HeatmapComparison
 from lightning_ecinn.callbacks.metrics_json import MetricsJSON
 from lightning_ecinn.callbacks.posterior_writer import PosteriorWriter
-from lightning_ecinn.callbacks.run import run_callbacks
+from lightning_ecinn.callbacks.run import make_callbacks
 from lightning_ecinn.callbacks.samples import ClassSamples
 from lightning_ecinn.callbacks.stop_on_nonfinite import NonFiniteLossError, StopOnNonFiniteLoss
 
@@ -24,5 +24,5 @@ __all__ = [
     "PosteriorWriter",
     "RunCheckpoint",
     "StopOnNonFiniteLoss",
-    "run_callbacks",
+    "make_callbacks",
 ]

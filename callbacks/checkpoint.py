@@ -22,7 +22,7 @@ class RunCheckpoint(ModelCheckpoint):
 
     Example:
         >>> checkpoint = RunCheckpoint(monitor="val/accuracy", mode="max", filename="best")
-        >>> trainer = pl.Trainer(callbacks=run_callbacks(checkpoint=checkpoint), logger=False)
+        >>> trainer = pl.Trainer(callbacks=make_callbacks(checkpoint=checkpoint), logger=False)
     """
 
     _is_fit = True

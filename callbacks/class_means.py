@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from lightning_ecinn.ecinn.certificates import even_quantiles
 from lightning_ecinn.ecinn.class_means import ClassMeans, check_significance
 from lightning_ecinn.training import IBINN
-from lightning_ecinn.training.batches import shuffled_training_batches, strided_training_batches
+from lightning_ecinn.training.batches import share_training_batches, shuffle_training_batches
 
 __all__ = ["BuildClassMeans", "build_class_means", "reestimate_batch_norm"]
 
@@ -42,7 +42,7 @@ class BuildClassMeans(pl.Callback):
             nothing, as in the paper, keeps every difference.
 
     Example:
-        >>> callbacks = run_callbacks(class_means=BuildClassMeans(significance=0.05))
+        >>> callbacks = make_callbacks(class_means=BuildClassMeans(significance=0.05))
         >>> type(callbacks[0]).__name__, callbacks[0].batch_norm
         ('BuildClassMeans', True)
     """
@@ -94,7 +94,7 @@ def build_class_means(
     metric = ClassMeans(classifier.num_classes, classifier.num_dims, significance)
     metric = metric.to(pl_module.device)
     log_probs = CatMetric(nan_strategy="disable").to(pl_module.device).set_dtype(torch.float64)
-    batches = strided_training_batches(trainer)
+    batches = share_training_batches(trainer)
     for images in _images(trainer, pl_module, batches, "class means"):
         z, log_det = folded.encode(images)
         metric.update(z, classifier.mixture.log_posterior(z).argmax(1))
@@ -126,7 +126,7 @@ def reestimate_batch_norm(trainer: pl.Trainer, pl_module: IBINN) -> None:
     classifier = pl_module.classifier
     torch.manual_seed(0)  # the same noise on every process
     with _averaging(pl_module, layers):
-        batches = shuffled_training_batches(trainer)
+        batches = shuffle_training_batches(trainer)
         for images in _images(trainer, pl_module, batches, "batch-norm statistics"):
             v = classifier.preprocessing(images, dequantize=True, noise=pl_module.hparams["noise"])
             classifier.flow(v)

@@ -7,7 +7,7 @@ import torch
 
 from lightning_ecinn.ecinn.class_means import ClassMeans
 from lightning_ecinn.training import IBINN
-from lightning_ecinn.training.batches import first_images
+from lightning_ecinn.training.batches import read_first_images
 
 __all__ = ["ComponentMeansFromData"]
 
@@ -26,7 +26,7 @@ class ComponentMeansFromData(pl.Callback):
         images: training images that the means are over.
 
     Example:
-        >>> callbacks = run_callbacks(ComponentMeansFromData(images=5000))
+        >>> callbacks = make_callbacks(ComponentMeansFromData(images=5000))
         >>> trainer = pl.Trainer(callbacks=callbacks, logger=False)
     """
 
@@ -43,7 +43,7 @@ class ComponentMeansFromData(pl.Callback):
         classifier = pl_module.classifier
         metric = ClassMeans(classifier.num_classes, classifier.num_dims).to(pl_module.device)
         metric.sync_on_compute = False  # every process sees the same images
-        images, labels = first_images(trainer, "train", self.images)
+        images, labels = read_first_images(trainer, "train", self.images)
         for x, y in zip(images.split(_CHUNK), labels.split(_CHUNK), strict=True):
             v = classifier.preprocessing(x.to(pl_module.device))
             metric.update(classifier.flow(v)[0], y.to(pl_module.device))

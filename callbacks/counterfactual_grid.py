@@ -63,7 +63,7 @@ class CounterfactualGrid(DrawsAtTheEnd):
 
     Example:
         >>> figure_5 = CounterfactualGrid(selection="one_image", source=3)
-        >>> trainer = pl.Trainer(callbacks=run_callbacks(figure_5), logger=False)
+        >>> trainer = pl.Trainer(callbacks=make_callbacks(figure_5), logger=False)
     """
 
     def __init__(

@@ -32,7 +32,7 @@ class CounterfactualWriter(PredictionWriter):
         filename: name of the file in the run's folder.
 
     Example:
-        >>> callbacks = run_callbacks(counterfactuals=CounterfactualWriter("mine.npz"))
+        >>> callbacks = make_callbacks(counterfactuals=CounterfactualWriter("mine.npz"))
         >>> [c.filename for c in callbacks if isinstance(c, CounterfactualWriter)]
         ['mine.npz']
     """

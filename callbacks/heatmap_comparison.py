@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
@@ -12,11 +12,10 @@ from lightning_ecinn.attribution import LABELS
 from lightning_ecinn.callbacks.end_of_run import DrawsAtTheEnd
 from lightning_ecinn.callbacks.loggers import log_figure, log_numbers
 from lightning_ecinn.comparison import (
-    FIGURE_9,
     UNITS,
     Explained,
     HeatmapNumbers,
-    check_methods,
+    HeatmapSettings,
     explain_by,
     explains,
     numbers_table,
@@ -29,9 +28,9 @@ from lightning_ecinn.figures import heatmap_table
 from lightning_ecinn.models.checkpoints import load_model
 from lightning_ecinn.models.classifier import GenerativeClassifier
 from lightning_ecinn.models.networks import Network
-from lightning_ecinn.runs import model_names
+from lightning_ecinn.runs import name_models
 from lightning_ecinn.training import IBINN, NetworkModule
-from lightning_ecinn.training.batches import Baselines, CorrectImages, progress, shap_baselines
+from lightning_ecinn.training.batches import CorrectImages, draw_baselines, show_progress
 
 __all__ = ["HeatmapComparison"]
 
@@ -48,56 +47,30 @@ class HeatmapComparison(DrawsAtTheEnd):
     The numbers, over `measure` images, go to the screen and as ``heatmaps/<method>/<number>`` to
     the loggers and metrics.json: ``completeness_gap``, the median share by which a heatmap's sum
     misses what it has to explain; ``incomplete``, the share of images where that is above
-    ``COMPLETENESS_LIMIT``;
-    ``mass``, where the data know the truth, the mean share of abs(heatmap) in the right pixels.
+    ``COMPLETENESS_LIMIT``; ``mass``, where the data know the truth, the mean share of
+    abs(heatmap) in the right pixels.
 
     Args:
-        methods: columns, names in ``lightning_ecinn.attribution.METHODS``.
-        count: images, one row each.
-        measure: images that the numbers are over, at least `count`.
-        split: where the images come from: "train", "val" or "test".
-        seed: which images are drawn.
         source: class of the images; by default any.
-        target: class asked for; by default the second likeliest, of two classes the other one.
-        baselines: what DeepLiftSHAP and GradSHAP compare with: "black" or "training images".
-        num_baselines: how many training images.
         beside: checkpoints of other models, which explain the same images in further rows.
         name: file name of the picture.
+        **heatmaps: which ones, of which images; see :class:`HeatmapSettings`.
 
     Example:
         >>> figure_9 = HeatmapComparison(methods=["ecinnh", "deep_lift"], count=2)
-        >>> trainer = pl.Trainer(callbacks=run_callbacks(figure_9), logger=False)
+        >>> trainer = pl.Trainer(callbacks=make_callbacks(figure_9), logger=False)
     """
 
     def __init__(
         self,
-        methods: list[str] = list(FIGURE_9),  # noqa: B006 (never changed; shown by --help)
-        count: int = 4,
-        measure: int = 32,
-        split: Literal["train", "val", "test"] = "test",
-        seed: int = 0,
+        *,
         source: int | None = None,
-        target: int | None = None,
-        baselines: Baselines = "training images",
-        num_baselines: int = 10,
-        beside: list[str] = [],  # noqa: B006
+        beside: list[str] = [],  # noqa: B006 (never changed; shown by --help)
         name: str = "heatmaps",
+        **heatmaps: Any,
     ):
-        check_methods(methods)
-        if min(count, measure, num_baselines) < 1:
-            raise ValueError(
-                "count, measure and num_baselines must be at least 1, got "
-                f"{count}, {measure} and {num_baselines}."
-            )
-        self.methods = methods
-        self.count = count
-        self.measure = measure
-        self.split = split
-        self.seed = seed
+        self.settings = HeatmapSettings(**heatmaps)
         self.source = source
-        self.target = target
-        self.baselines = baselines
-        self.num_baselines = num_baselines
         self.beside = beside
         self.name = name
         self._others: dict[str, Model] = {}
@@ -108,38 +81,37 @@ class HeatmapComparison(DrawsAtTheEnd):
             return
         network = pl_module.classifier if isinstance(pl_module, IBINN) else pl_module.network
         last = network.num_classes - 1
-        for name in ("source", "target"):
-            value = getattr(self, name)
+        for name, value in (("source", self.source), ("target", self.settings.target)):
             if value is not None and not 0 <= value <= last:
                 raise ValueError(
                     f"HeatmapComparison: {name} must be a class from 0 to {last}, got {value}."
                 )
-        if self.source is not None and self.source == self.target:
+        if self.source is not None and self.source == self.settings.target:
             raise ValueError(
                 f"HeatmapComparison: source and target are both {self.source}: give two classes."
             )
         models = [load_model(path) for path in self.beside]
-        self._others = dict(zip(model_names(self.beside), models, strict=True))
+        self._others = dict(zip(name_models(self.beside), models, strict=True))
 
     def draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the images that are classified correctly, and measure more of them."""
-        model = _model(pl_module)
+        model, s = _model(pl_module), self.settings
         if not trainer.is_global_zero or model is None or trainer.interrupted:
             return
-        if "ecinnh" in self.methods and isinstance(model, Explainer) and not explains(model):
+        if "ecinnh" in s.methods and isinstance(model, Explainer) and not explains(model):
             rank_zero_warn(f"No class means: {self.name} has no counterfactuals and no ECINNh.")
-        found = CorrectImages(trainer, model, self.split, self.seed)
+        found = CorrectImages(trainer, model, s.split, s.seed)
         try:
-            indices = found.indices(max(self.count, self.measure), self.source, but=self.target)
+            indices = found.indices(max(s.count, s.measure), self.source, but=s.target)
         except LookupError as error:
             rank_zero_warn(f"{self.name} is left out: {error.args[0]}")
             return
-        baselines = shap_baselines(trainer, self.baselines, self.num_baselines, self.seed)
-        shown, rest = indices[: self.count], indices[self.count :].split(_CHUNK)
-        numbers = HeatmapNumbers(self.methods)
-        for part in progress(trainer, [shown, *filter(len, rest)], self.name):
+        baselines = draw_baselines(trainer, s.baselines, s.num_baselines, s.seed)
+        shown, rest = indices[: s.count], indices[s.count :].split(_CHUNK)
+        numbers = HeatmapNumbers(s.methods)
+        for part in show_progress(trainer, [shown, *filter(len, rest)], self.name):
             explained = self._explained(model, found.images[part], baselines)
-            numbers.update(explained, _mask(trainer, self.split, part, explained))
+            numbers.update(explained, _mask(trainer, s.split, part, explained))
             if part is shown:
                 self._draw_table(trainer, explained, baselines)
         self._report(trainer, numbers, len(indices))
@@ -150,10 +122,10 @@ class HeatmapComparison(DrawsAtTheEnd):
         return explain_by(
             model,
             images,
-            self.methods,
-            target=self.target,
+            self.settings.methods,
+            target=self.settings.target,
             baselines=baselines,
-            seed=self.seed,
+            seed=self.settings.seed,
             name=name,
         )
 
@@ -161,11 +133,17 @@ class HeatmapComparison(DrawsAtTheEnd):
         self, trainer: pl.Trainer, explained: Explained, baselines: Tensor | None
     ) -> None:
         """The images in one row each, then again for each other model."""
-        rows = [table_row(explained, i, self.methods) for i in range(len(explained.images))]
-        for name, model in self._others.items():
-            other = self._explained(model, explained.images, baselines, name=name)
-            rows += [table_row(other, i, self.methods) for i in range(len(other.images))]
-        figure = heatmap_table(rows, [LABELS[method] for method in self.methods], note=UNITS)
+        methods = self.settings.methods
+        others = [
+            self._explained(model, explained.images, baselines, name=name)
+            for name, model in self._others.items()
+        ]
+        rows = [
+            table_row(one, i, methods)
+            for one in (explained, *others)
+            for i in range(len(one.images))
+        ]
+        figure = heatmap_table(rows, [LABELS[method] for method in methods], note=UNITS)
         log_figure(trainer, figure, self.name)
 
     def _report(self, trainer: pl.Trainer, numbers: HeatmapNumbers, count: int) -> None:

@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 
-__all__ = ["free_path", "log_figure", "log_numbers", "log_table"]
+__all__ = ["find_free_path", "log_figure", "log_numbers", "log_table"]
 
 
 def log_figure(
@@ -33,7 +33,7 @@ def log_figure(
     """
     if not trainer.is_global_zero:
         return None
-    path = free_path(Path(trainer.default_root_dir) / "pictures" / f"{name}.png")
+    path = find_free_path(Path(trainer.default_root_dir) / "pictures" / f"{name}.png")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
     key = f"pictures/{series or name}"
@@ -67,7 +67,7 @@ def log_table(trainer: pl.Trainer, rows: Sequence[Sequence[str]], name: str) -> 
             logger.log_table(name, columns=columns, data=data, step=trainer.global_step)
 
 
-def free_path(path: Path) -> Path:
+def find_free_path(path: Path) -> Path:
     """The path itself, or with -2, -3, ... before its suffix if it is taken."""
     candidate, number = path, 2
     while candidate.exists():

@@ -22,7 +22,7 @@ class MetricsJSON(pl.Callback):
 
     Example:
         >>> metrics = MetricsJSON()
-        >>> trainer = pl.Trainer(callbacks=run_callbacks(metrics=metrics), logger=False)
+        >>> trainer = pl.Trainer(callbacks=make_callbacks(metrics=metrics), logger=False)
         >>> metrics.latest  # after trainer.fit: {"val/accuracy": ..., ...}
         {}
     """

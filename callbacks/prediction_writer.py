@@ -10,8 +10,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import BasePredictionWriter
 from pytorch_lightning.utilities import rank_zero_info
 
-from lightning_ecinn.callbacks.loggers import free_path
-from lightning_ecinn.training.processes import gathered
+from lightning_ecinn.callbacks.loggers import find_free_path
+from lightning_ecinn.training.processes import gather
 
 __all__ = ["PredictionWriter"]
 
@@ -64,9 +64,9 @@ class PredictionWriter(BasePredictionWriter):
         keys = self._parts[0] if self._parts else {}
         mine = {key: np.concatenate([part[key] for part in self._parts]) for key in keys}
         self._parts = []
-        parts = gathered(trainer, mine)
+        parts = gather(trainer, mine)
         if parts is not None and (arrays := _interleaved(parts)):
-            path = free_path(Path(trainer.default_root_dir) / self.filename)
+            path = find_free_path(Path(trainer.default_root_dir) / self.filename)
             path.parent.mkdir(parents=True, exist_ok=True)
             count = _count(arrays)
             arrays["class_names"] = np.array(self.class_names(pl_module))

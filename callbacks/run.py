@@ -13,7 +13,7 @@ from lightning_ecinn.callbacks.metrics_json import MetricsJSON
 from lightning_ecinn.callbacks.posterior_writer import PosteriorWriter
 from lightning_ecinn.callbacks.stop_on_nonfinite import StopOnNonFiniteLoss
 
-__all__ = ["CHECKPOINT", "run_callbacks"]
+__all__ = ["CHECKPOINT", "make_callbacks"]
 
 CHECKPOINT: dict[str, Any] = {
     "monitor": "val/loss",
@@ -24,7 +24,7 @@ CHECKPOINT: dict[str, Any] = {
 """Checkpoints of a run: the best one by its validation loss, and the last one."""
 
 
-def run_callbacks(
+def make_callbacks(
     *pictures: pl.Callback,
     class_means: BuildClassMeans | None = None,
     counterfactuals: CounterfactualWriter | None = None,
@@ -48,7 +48,7 @@ def run_callbacks(
         >>> data = MNIST(source="sample", val_size=28_500, batch_size=250)
         >>> module = IBINN((1, 28, 28), 10, blocks=[1, 1], widths=[4, 4], fc_blocks=0)
         >>> few = {"limit_train_batches": 1, "limit_val_batches": 1, "enable_progress_bar": False}
-        >>> trainer = pl.Trainer(max_epochs=1, logger=False, callbacks=run_callbacks(), **few)
+        >>> trainer = pl.Trainer(max_epochs=1, logger=False, callbacks=make_callbacks(), **few)
         >>> trainer.fit(module, data)
         >>> explainer = Explainer.from_checkpoint(trainer.checkpoint_callback.best_model_path)
         >>> int(explainer.classifier.class_counts.sum())  # every training image is in a mean

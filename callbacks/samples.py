@@ -23,7 +23,7 @@ class ClassSamples(pl.Callback):
 
     Example:
         >>> samples = ClassSamples(every_n_epochs=5)
-        >>> trainer = pl.Trainer(callbacks=run_callbacks(samples), logger=False)
+        >>> trainer = pl.Trainer(callbacks=make_callbacks(samples), logger=False)
     """
 
     def __init__(

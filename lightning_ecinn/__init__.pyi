@@ -12,7 +12,7 @@ from .callbacks import (
     PosteriorWriter as PosteriorWriter,
     RunCheckpoint as RunCheckpoint,
     StopOnNonFiniteLoss as StopOnNonFiniteLoss,
-    run_callbacks as run_callbacks,
+    make_callbacks as make_callbacks,
 )
 from .datamodules import (
     MNIST as MNIST,

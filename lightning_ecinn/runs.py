@@ -14,7 +14,7 @@ __all__ = [
     "discard_unused_run_folder",
     "find_checkpoint",
     "forget_run_folder",
-    "model_names",
+    "name_models",
     "new_run_folder",
 ]
 
@@ -90,7 +90,7 @@ def find_checkpoint(
     return found[-1]
 
 
-def model_names(paths: Sequence[str]) -> list[str]:
+def name_models(paths: Sequence[str]) -> list[str]:
     """The experiment of the run that a checkpoint lies in, else the file's name; no name twice."""
     names: list[str] = []
     for path in map(Path, paths):

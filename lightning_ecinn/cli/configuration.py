@@ -11,11 +11,11 @@ from pytorch_lightning.cli import ArgsType
 from pytorch_lightning.utilities import rank_zero_info
 
 from lightning_ecinn import shipped
-from lightning_ecinn.cli.earlier import translated
-from lightning_ecinn.cli.words import values_of
+from lightning_ecinn.cli.earlier import translate
+from lightning_ecinn.cli.words import find_values
 from lightning_ecinn.runs import CONFIG, find_checkpoint
 
-__all__ = ["with_configuration"]
+__all__ = ["add_configuration"]
 
 _COMMANDS = ("validate", "test", "predict", "means", "compare", "evaluate")
 _COMMON = (
@@ -33,7 +33,7 @@ _COMMON = (
 """What every subcommand understands."""
 
 
-def with_configuration(args: ArgsType) -> ArgsType:
+def add_configuration(args: ArgsType) -> ArgsType:
     """The words of a command, after those the configuration of its checkpoint, if that is needed.
 
     A complete experiment given by ``--config`` is used as it is; files that only change one, and
@@ -42,8 +42,8 @@ def with_configuration(args: ArgsType) -> ArgsType:
     if not isinstance(args, list) or not args or args[0] not in _COMMANDS:
         return args
     command, *words = args
-    checkpoints = values_of(words, "--ckpt_path")
-    files = [_read(value) for value in values_of(words, "--config", "-c")]
+    checkpoints = find_values(words, "--ckpt_path")
+    files = [_read(value) for value in find_values(words, "--config", "-c")]
     if not checkpoints or any(_is_complete(content) for content in files):
         return args
     path = _configuration(_checkpoint(checkpoints[-1], words, files))
@@ -52,7 +52,7 @@ def with_configuration(args: ArgsType) -> ArgsType:
     rank_zero_info(f"Using the checkpoint's configuration {path}; --config and flags change it")
     content = {key: value for key, value in _read(str(path)).items() if key in _COMMON}
     content.get("trainer", {}).pop("default_root_dir", None)  # this run has a folder of its own
-    return [command, f"--config={yaml.safe_dump(translated(content), sort_keys=False)}", *words]
+    return [command, f"--config={yaml.safe_dump(translate(content), sort_keys=False)}", *words]
 
 
 def _checkpoint(given: str, words: Sequence[str], files: Sequence[dict[str, Any]]) -> Path:
@@ -63,9 +63,9 @@ def _checkpoint(given: str, words: Sequence[str], files: Sequence[dict[str, Any]
     if given not in ("last", "best"):
         return shipped.resolve(given).absolute()
     named = [file["experiment"] for file in files if "experiment" in file]
-    experiment = ["experiment", *named, *values_of(words, "--experiment")][-1]
-    root = [None, *values_of(words, "--trainer.default_root_dir")][-1]
-    folder = [None, *values_of(words, "--checkpoint.dirpath")][-1]
+    experiment = ["experiment", *named, *find_values(words, "--experiment")][-1]
+    root = [None, *find_values(words, "--trainer.default_root_dir")][-1]
+    folder = [None, *find_values(words, "--checkpoint.dirpath")][-1]
     return find_checkpoint(given, experiment, root, folder)
 
 

@@ -1,6 +1,6 @@
 """Names of earlier versions in configurations, which are still understood.
 
-What is the user's own is left alone: only names that were ours are translated.
+What is the user's own is left alone: only names that were ours are translate.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from lightning_ecinn import callbacks, datamodules, shipped, training
 from lightning_ecinn.models.checkpoints import rename_earlier
 
-__all__ = ["translated"]
+__all__ = ["translate"]
 
 _MOVED = {
     "callbacks": callbacks.__all__,
@@ -24,13 +24,13 @@ _MOVED = {
 """Packages that had another name, and the classes that they had."""
 
 
-def translated(content: Any) -> Any:
+def translate(content: Any) -> Any:
     """A configuration with the present names of classes and settings; others are as they were."""
     if isinstance(content, list):
-        return [translated(entry) for entry in content]
+        return [translate(entry) for entry in content]
     if not isinstance(content, Mapping):
         return content
-    result = {key: translated(value) for key, value in content.items()}
+    result = {key: translate(value) for key, value in content.items()}
     if isinstance(path := result.get("class_path"), str):
         result["class_path"] = _present_path(path)
         if result["class_path"].rpartition(".")[2] == "IBINN" and result.get("init_args"):

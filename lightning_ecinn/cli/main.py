@@ -28,7 +28,7 @@ from lightning_ecinn.callbacks import (
     MetricsJSON,
     NonFiniteLossError,
     RunCheckpoint,
-    run_callbacks,
+    make_callbacks,
 )
 from lightning_ecinn.callbacks.run import CHECKPOINT
 from lightning_ecinn.cli.checkpoint_options import (
@@ -36,14 +36,14 @@ from lightning_ecinn.cli.checkpoint_options import (
     fit_to_checkpoint,
     fit_to_published,
 )
-from lightning_ecinn.cli.configuration import with_configuration
+from lightning_ecinn.cli.configuration import add_configuration
 from lightning_ecinn.cli.farewell import say_farewell
 from lightning_ecinn.cli.parsing import ExperimentFile, OneLineErrors, is_debugging, one_line
 from lightning_ecinn.cli.process import same_environment_afterwards, without_noise
-from lightning_ecinn.cli.run_loggers import prepare_wandb, run_loggers, uses_wandb
+from lightning_ecinn.cli.run_loggers import make_loggers, prepare_wandb, uses_wandb
 from lightning_ecinn.cli.save_config import SaveConfig
 from lightning_ecinn.cli.trainer import ECINNTrainer
-from lightning_ecinn.cli.words import as_parsed
+from lightning_ecinn.cli.words import normalise
 from lightning_ecinn.commands.unbuilt import UnbuiltModule
 from lightning_ecinn.runs import (
     discard_unused_run_folder,
@@ -218,7 +218,7 @@ class ECINNCLI(LightningCLI):
         options = self.config_init[self.subcommand]
         if options.trainer.logger in (None, True) and not options.trainer.fast_dev_run:
             name, project = options.experiment, options.wandb_project
-            kwargs["logger"] = run_loggers(self.run_folder, name, project)
+            kwargs["logger"] = make_loggers(self.run_folder, name, project)
         if options.checkpoint.dirpath is None:
             # Not in the configuration: who runs config.yaml again gets a folder of their own.
             options.checkpoint.dirpath = str(self.run_folder / "checkpoints")
@@ -232,7 +232,7 @@ class ECINNCLI(LightningCLI):
     def _callbacks(self, options: Namespace) -> list[pl.Callback]:
         self.metrics = MetricsJSON()
         chosen = options.trainer.callbacks or []
-        found = run_callbacks(
+        found = make_callbacks(
             *(chosen if isinstance(chosen, list) else [chosen]),
             class_means=options.class_means,
             counterfactuals=options.counterfactuals,
@@ -271,7 +271,7 @@ def main(args: ArgsType = None) -> ECINNCLI | None:
         if not is_launched:
             forget_run_folder()
         try:
-            cli = ECINNCLI(with_configuration(as_parsed(args)))
+            cli = ECINNCLI(add_configuration(normalise(args)))
             cli.say_farewell()
             return cli
         except _USER_ERRORS as error:

@@ -12,7 +12,7 @@ import yaml
 from jsonargparse import ActionConfigFile, Namespace
 
 from lightning_ecinn import shipped
-from lightning_ecinn.cli.earlier import translated
+from lightning_ecinn.cli.earlier import translate
 
 __all__ = ["ExperimentFile", "OneLineErrors", "is_debugging", "one_line"]
 
@@ -80,7 +80,7 @@ class ExperimentFile(ActionConfigFile):
         path = _experiment_path(value)
         content = _content(path)
         _check_base(config, path, content)
-        if (present := translated(content)) != content:
+        if (present := translate(content)) != content:
             path = yaml.safe_dump(present, sort_keys=False)
         super().__call__(parser, config, path, option_string)
 

@@ -12,10 +12,10 @@ import wandb
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_info
 
-__all__ = ["prepare_wandb", "run_loggers", "uses_wandb"]
+__all__ = ["make_loggers", "prepare_wandb", "uses_wandb"]
 
 
-def run_loggers(folder: Path, experiment: str, project: str) -> list[Any]:
+def make_loggers(folder: Path, experiment: str, project: str) -> list[Any]:
     """A table of metrics in the run's folder, and Weights & Biases."""
     csv = CSVLogger(folder, name="", version="")
     online = WandbLogger(name=f"{experiment}/{folder.name}", save_dir=folder, project=project)

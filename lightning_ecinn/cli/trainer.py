@@ -11,7 +11,7 @@ from pytorch_lightning.cli import SaveConfigCallback
 from lightning_ecinn.commands.compare import CompareSettings, Comparison
 from lightning_ecinn.commands.evaluate import EvaluateSettings, evaluate
 from lightning_ecinn.commands.import_ibinn import ImportSettings, import_checkpoint
-from lightning_ecinn.commands.means import MeansSettings, means
+from lightning_ecinn.commands.means import MeansSettings, save_with_means
 from lightning_ecinn.training import IBINN
 from lightning_ecinn.training.checkpoint_files import CheckpointFiles
 
@@ -59,7 +59,7 @@ class ECINNTrainer(pl.Trainer):
             ckpt_path: the checkpoint.
             **options: see :class:`MeansSettings`.
         """
-        means(self, model, datamodule, ckpt_path, MeansSettings(**options))
+        save_with_means(self, model, datamodule, ckpt_path, MeansSettings(**options))
 
     def import_ibinn(
         self,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from pytorch_lightning.cli import ArgsType
 
-__all__ = ["as_parsed", "values_of"]
+__all__ = ["find_values", "normalise"]
 
 _LISTS = {"compare": ("--ckpt_path", "--names", "--methods"), "evaluate": ("--alphas",)}
 """Options of a subcommand that take several values."""
@@ -16,7 +16,7 @@ _LISTS = {"compare": ("--ckpt_path", "--names", "--methods"), "evaluate": ("--al
 _SHORT = {"--ckpt": "--ckpt_path"}
 
 
-def as_parsed(args: ArgsType) -> ArgsType:
+def normalise(args: ArgsType) -> ArgsType:
     """``import-ibinn model.pt --no-means`` and lists such as ``--names A B`` as the parser does."""
     words = sys.argv[1:] if args is None else args
     if not isinstance(words, list) or not words:
@@ -32,7 +32,7 @@ def as_parsed(args: ArgsType) -> ArgsType:
     return [words[0], *rest]
 
 
-def values_of(words: Sequence[str], *options: str) -> list[str]:
+def find_values(words: Sequence[str], *options: str) -> list[str]:
     """What each ``--option VALUE`` or ``--option=VALUE`` among the words says."""
     found = []
     for word, after in zip(words, [*words[1:], ""], strict=True):

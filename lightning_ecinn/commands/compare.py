@@ -15,25 +15,27 @@ from torch import Tensor
 
 from lightning_ecinn import shipped
 from lightning_ecinn.attribution import LABELS
-from lightning_ecinn.callbacks.loggers import free_path, log_figure, log_numbers
+from lightning_ecinn.callbacks.loggers import find_free_path, log_figure, log_numbers
 from lightning_ecinn.comparison import (
-    FIGURE_9,
     UNITS,
     Explained,
     HeatmapCorrelations,
     HeatmapNumbers,
-    check_methods,
+    HeatmapSettings,
     explain_by,
     explains,
     numbers_table,
     table_row,
 )
-from lightning_ecinn.datamodules.checks import SplitName, check_at_least
 from lightning_ecinn.figures import correlation_matrices, heatmap_table, text_table
 from lightning_ecinn.models.checkpoints import load_model
 from lightning_ecinn.models.classifier import GenerativeClassifier
-from lightning_ecinn.runs import model_names
-from lightning_ecinn.training.batches import Baselines, first_images, progress, shap_baselines
+from lightning_ecinn.runs import name_models
+from lightning_ecinn.training.batches import (
+    draw_baselines,
+    read_first_images,
+    show_progress,
+)
 
 __all__ = ["CompareSettings", "Comparison"]
 
@@ -42,20 +44,13 @@ _CHUNK = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareSettings:
-    """Which models `compare` compares, by which heatmaps of which images.
+class CompareSettings(HeatmapSettings):
+    """Which models `compare` compares.
 
     Args:
         ckpt_path: checkpoints of the models, of any kind.
         names: their names; by default the experiments'.
-        methods: the heatmaps, as of the callback HeatmapComparison.
-        count: images that are drawn, one picture each.
         measure: images that the correlations are over.
-        split: where the images come from.
-        seed: which images are drawn.
-        target: class asked for where there are more than two; by default the second likeliest.
-        baselines: what DeepLiftSHAP and GradSHAP compare with.
-        num_baselines: how many training images.
 
     Raises:
         ValueError: without checkpoints, and for settings that nothing can be compared with.
@@ -63,16 +58,10 @@ class CompareSettings:
 
     ckpt_path: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
-    methods: list[str] = field(default_factory=lambda: list(FIGURE_9))
-    count: int = 4
     measure: int = 64
-    split: SplitName = "test"
-    seed: int = 0
-    target: int | None = None
-    baselines: Baselines = "training images"
-    num_baselines: int = 10
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.ckpt_path:
             raise ValueError(
                 "compare: there is nothing to compare. Give --ckpt_path PATH of each model."
@@ -82,8 +71,6 @@ class CompareSettings:
                 f"--names: there are {len(self.names)} names for {len(self.ckpt_path)} "
                 "checkpoints; give each its own."
             )
-        check_methods(self.methods)
-        check_at_least(1, count=self.count, measure=self.measure, num_baselines=self.num_baselines)
 
 
 class Comparison:
@@ -100,7 +87,7 @@ class Comparison:
     def __init__(self, settings: CompareSettings):
         self.settings = settings
         self.paths = [str(shipped.resolve(path).absolute()) for path in settings.ckpt_path]
-        self.names = settings.names or model_names(self.paths)
+        self.names = settings.names or name_models(self.paths)
         self.models = [load_model(path) for path in self.paths]
 
     def run(self, trainer: pl.Trainer, datamodule: pl.LightningDataModule) -> None:
@@ -116,16 +103,16 @@ class Comparison:
 
     def _compare(self, trainer: pl.Trainer) -> None:
         s, methods = self.settings, self.settings.methods
-        images, labels = first_images(trainer, s.split, limit=2000)
+        images, labels = read_first_images(trainer, s.split, limit=2000)
         generator = torch.Generator().manual_seed(s.seed)
         chosen = torch.randperm(len(images), generator=generator)[: max(s.count, s.measure)]
-        baselines = shap_baselines(trainer, s.baselines, s.num_baselines, s.seed)
+        baselines = draw_baselines(trainer, s.baselines, s.num_baselines, s.seed)
         for model in self.models:
             model.to(trainer.strategy.root_device)
         correlations = HeatmapCorrelations(len(self.models), methods)
         numbers = [HeatmapNumbers(methods) for _ in self.models]
         shown, rest = chosen[: s.count], chosen[s.count :].split(_CHUNK)
-        for part in progress(trainer, [shown, *filter(len, rest)], "heatmaps"):
+        for part in show_progress(trainer, [shown, *filter(len, rest)], "heatmaps"):
             explained = self._explained(images[part], baselines)
             correlations.update(explained)
             for one, found in zip(explained, numbers, strict=True):
@@ -192,7 +179,7 @@ class Comparison:
             for name, path in zip(self.names, self.paths, strict=True)
         ]
         content = {"models": models, "correlation": matrices, "images": images}
-        path = free_path(Path(trainer.default_root_dir) / "comparison.json")
+        path = find_free_path(Path(trainer.default_root_dir) / "comparison.json")
         path.write_text(json.dumps(content, indent=1) + "\n")
         print(f"Wrote {path}")
 

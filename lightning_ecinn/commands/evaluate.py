@@ -11,7 +11,7 @@ from pytorch_lightning.utilities import rank_zero_info
 
 from lightning_ecinn.commands.evaluation_loop import CounterfactualEvaluation, EvaluationData
 from lightning_ecinn.commands.evaluation_report import EvaluationReport
-from lightning_ecinn.commands.judges import judges_of
+from lightning_ecinn.commands.judges import load_judges
 from lightning_ecinn.datamodules.checks import SplitName, check_at_least
 from lightning_ecinn.ecinn import Explainer
 from lightning_ecinn.ecinn.settings import PathSettings
@@ -96,7 +96,7 @@ def evaluate(
         files: reads the checkpoint.
     """
     explainer = _explainer(model, datamodule, ckpt_path, settings, files)
-    judges, notes = judges_of(explainer, settings.oracle, settings.autoencoders)
+    judges, notes = load_judges(explainer, settings.oracle, settings.autoencoders)
     written = _written(settings, explainer, trainer, datamodule, ckpt_path)
     named = "split", "images", "targets", "count", "seed", "batch_size"
     data = EvaluationData(datamodule, **_of(settings, *named))

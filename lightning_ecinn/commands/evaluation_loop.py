@@ -25,7 +25,7 @@ from lightning_ecinn.evaluation import (
     measured,
     read_images,
 )
-from lightning_ecinn.training.processes import gathered
+from lightning_ecinn.training.processes import gather
 from lightning_ecinn.training.shared import check_precision
 
 __all__ = ["CounterfactualEvaluation", "EvaluationData"]
@@ -216,9 +216,9 @@ class CounterfactualEvaluation(pl.LightningModule):
             self._parts.append(rows)
         return len(batch["index"])
 
-    def gathered(self) -> Rows | None:
+    def gather(self) -> Rows | None:
         """All rows of all processes, on the first one; None on the others."""
-        parts = gathered(self.trainer, joined(self._parts))
+        parts = gather(self.trainer, joined(self._parts))
         self._parts = []
         return None if parts is None else joined([part for part in parts if part])
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 
-from lightning_ecinn.callbacks.loggers import free_path, log_numbers, log_table
+from lightning_ecinn.callbacks.loggers import find_free_path, log_numbers, log_table
 from lightning_ecinn.commands.evaluation_loop import CounterfactualEvaluation
 from lightning_ecinn.commands.evaluation_pictures import draw_evaluation, draw_faithfulness
 from lightning_ecinn.evaluation import (
@@ -78,7 +78,7 @@ class EvaluationReport(pl.Callback):
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Gather, then report; the other processes wait."""
         assert isinstance(pl_module, CounterfactualEvaluation)
-        rows = pl_module.gathered()
+        rows = pl_module.gather()
         if rows is not None:
             self._report(trainer, pl_module, rows)
         trainer.strategy.barrier("evaluation written")
@@ -184,4 +184,4 @@ def _nested(found: Sequence[Estimate]) -> dict[str, dict[str, Any]]:
 def _save(path: Path, text: str) -> None:
     """Write a file, never over another."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    free_path(path).write_text(text, encoding="utf-8")
+    find_free_path(path).write_text(text, encoding="utf-8")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytorch_lightning as pl
 
-from lightning_ecinn.commands.means import build_means, free_file, save_module
+from lightning_ecinn.commands.means import build_means, find_free_file, save_module
 from lightning_ecinn.training import IBINN
 from lightning_ecinn.training.checkpoint_files import CheckpointFiles
 
@@ -49,7 +49,7 @@ def import_checkpoint(
     Raises:
         ValueError: for images or classes that are not the data's.
     """
-    target = free_file(trainer, settings.out)
+    target = find_free_file(trainer, settings.out)
     published = files.look_published(path)
     for key in ("image_shape", "num_classes"):
         theirs, ours = published.network[key], model.classifier.config[key]

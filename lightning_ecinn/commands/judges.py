@@ -6,10 +6,10 @@ from lightning_ecinn.ecinn import Explainer
 from lightning_ecinn.evaluation import Judges
 from lightning_ecinn.models import Autoencoders, Network, load_autoencoders, load_network
 
-__all__ = ["judges_of"]
+__all__ = ["load_judges"]
 
 
-def judges_of(
+def load_judges(
     explainer: Explainer, oracle: str | None, autoencoders: str | None
 ) -> tuple[Judges, list[str]]:
     """The other models that are given, and a sentence about each one that is not.

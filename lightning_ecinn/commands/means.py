@@ -13,7 +13,7 @@ from pytorch_lightning.utilities import rank_zero_info
 from lightning_ecinn.callbacks import BuildClassMeans
 from lightning_ecinn.training import IBINN
 
-__all__ = ["MeansSettings", "build_means", "free_file", "means", "save_module"]
+__all__ = ["MeansSettings", "build_means", "find_free_file", "save_module", "save_with_means"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class MeansSettings:
     batch_norm: bool = False
 
 
-def means(
+def save_with_means(
     trainer: pl.Trainer,
     model: IBINN,
     datamodule: pl.LightningDataModule | None,
@@ -37,7 +37,7 @@ def means(
     settings: MeansSettings,
 ) -> None:
     """Build the class means of a checkpoint, from the training images, and save it anew."""
-    path = free_file(trainer, settings.out)
+    path = find_free_file(trainer, settings.out)
     build_means(trainer, model, datamodule, ckpt_path, settings.batch_norm)
     save_module(trainer, model, path)
 
@@ -68,7 +68,7 @@ def build_means(
         callbacks.pop()
 
 
-def free_file(trainer: pl.Trainer, out: str | None) -> Path:
+def find_free_file(trainer: pl.Trainer, out: str | None) -> Path:
     """Where a checkpoint is written; a ValueError if there is something already."""
     path = Path(out or Path(trainer.default_root_dir) / "checkpoints" / "best.ckpt").expanduser()
     if path.exists():

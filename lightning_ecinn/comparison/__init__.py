@@ -14,13 +14,16 @@ from lightning_ecinn.comparison.numbers import (
     HeatmapNumbers,
     numbers_table,
 )
+from lightning_ecinn.comparison.settings import Baselines, HeatmapSettings
 
 __all__ = [
     "FIGURE_9",
     "UNITS",
+    "Baselines",
     "Explained",
     "HeatmapCorrelations",
     "HeatmapNumbers",
+    "HeatmapSettings",
     "check_methods",
     "explain_by",
     "explains",

@@ -112,11 +112,8 @@ def log_prob_quantile(log_prob: Tensor, quantiles: Tensor) -> Tensor:
 
 def even_quantiles(values: Tensor, count: int) -> Tensor:
     """Quantiles 0, 1/(count - 1), ..., 1 of values (N,), by linear interpolation, float64."""
-    ranked = values.double().sort().values
-    places = torch.linspace(0, len(ranked) - 1, count, dtype=torch.float64, device=values.device)
-    low = places.long()
-    high = (low + 1).clamp(max=len(ranked) - 1)
-    return torch.lerp(ranked[low], ranked[high], places - low)
+    shares = torch.linspace(0, 1, count, dtype=torch.float64, device=values.device)
+    return values.double().quantile(shares)
 
 
 def what_fails(

@@ -50,7 +50,7 @@ class FoldedFlow(nn.Module):
         Without ``jac`` the log-determinant is left out (None), which is faster.
         """
         with torch.inference_mode(), without_autocast(x), _full_precision(x.device):
-            log_det: Tensor | float = 0.0
+            log_det: LogDet = 0.0
             for step in reversed(self._steps) if rev else self._steps:
                 x, part = step(x, rev, jac)
                 log_det = log_det + part

@@ -47,11 +47,9 @@ def reversible(flow: SequenceINN, v: Tensor) -> tuple[Tensor, Tensor]:
 
     Example:
         >>> from lightning_ecinn.flows import ib_inn
-        >>> flow = ib_inn((1, 8, 8), blocks=[2], widths=[4], dropouts=[0], fc_blocks=0)
-        >>> z, log_det = reversible(flow, torch.rand(2, 1, 8, 8))
-        >>> (z.square().mean() - log_det.mean()).backward()
-        >>> flow[1].offset.grad.shape
-        torch.Size([1, 4, 1, 1])
+        >>> flow = ib_inn((1, 8, 8), blocks=[1, 1], fc_blocks=0)
+        >>> reversible(flow, torch.rand(2, 1, 8, 8))[0].shape
+        torch.Size([2, 64])
     """
     if not torch.is_grad_enabled():
         return flow(v)

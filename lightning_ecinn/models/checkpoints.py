@@ -19,7 +19,7 @@ from lightning_ecinn.models.autoencoders import Autoencoders
 from lightning_ecinn.models.classifier import GenerativeClassifier
 from lightning_ecinn.models.files import archive_name, check_entries, read_weights
 from lightning_ecinn.models.networks import Network, build_network
-from lightning_ecinn.models.published_autoencoders import published_autoencoders
+from lightning_ecinn.models.published_autoencoders import read_published_autoencoders
 
 __all__ = [
     "KINDS",
@@ -237,7 +237,7 @@ def load_autoencoders(ckpt_path: str | PathLike[str]) -> Autoencoders:
     """
     archive, prefix = archive_name(str(ckpt_path))
     if archive.suffix == ".npz":
-        return published_autoencoders(archive.expanduser(), prefix)
+        return read_published_autoencoders(archive.expanduser(), prefix)
     model = read_checkpoint(ckpt_path, "autoencoders").model()
     assert isinstance(model, Autoencoders)
     return model

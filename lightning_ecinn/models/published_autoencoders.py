@@ -11,13 +11,13 @@ from torch import Tensor
 from lightning_ecinn.models.autoencoders import AutoencoderNetwork, Autoencoders
 from lightning_ecinn.models.files import read_archive
 
-__all__ = ["published_autoencoders"]
+__all__ = ["read_published_autoencoders"]
 
 _SIDE = 28
 """Side of their pictures, which their weights do not tell."""
 
 
-def published_autoencoders(path: Path, prefix: str | None) -> Autoencoders:
+def read_published_autoencoders(path: Path, prefix: str | None) -> Autoencoders:
     """Autoencoders in a ``.npz`` file, under names such as ``PREFIX/ae_0/conv0/weight``.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -12,24 +12,22 @@ from torch.utils.data import DataLoader, IterableDataset
 from tqdm.auto import tqdm
 
 from lightning_ecinn.attribution import posterior
+from lightning_ecinn.comparison.settings import Baselines
 from lightning_ecinn.datamodules import InMemoryDataModule
 from lightning_ecinn.datamodules.checks import SplitName
 from lightning_ecinn.ecinn.explainer import Explainer
 
 __all__ = [
-    "Baselines",
     "CorrectImages",
-    "first_images",
-    "progress",
-    "shap_baselines",
-    "shuffled_training_batches",
-    "strided_training_batches",
+    "draw_baselines",
+    "read_first_images",
+    "share_training_batches",
+    "show_progress",
+    "shuffle_training_batches",
 ]
 
-Baselines = Literal["black", "training images"]
 
-
-def strided_training_batches(trainer: pl.Trainer) -> Iterable[Any]:
+def share_training_batches(trainer: pl.Trainer) -> Iterable[Any]:
     """The training images of this process: over all processes each image exactly once."""
     datamodule = getattr(trainer, "datamodule", None)
     if isinstance(datamodule, InMemoryDataModule):
@@ -39,7 +37,7 @@ def strided_training_batches(trainer: pl.Trainer) -> Iterable[Any]:
     return _rebuilt(loader, range(trainer.global_rank, length, trainer.world_size))
 
 
-def shuffled_training_batches(trainer: pl.Trainer, seed: int = 0) -> Iterable[Any]:
+def shuffle_training_batches(trainer: pl.Trainer, seed: int = 0) -> Iterable[Any]:
     """All training images in one fixed random order, the same on every process."""
     datamodule = getattr(trainer, "datamodule", None)
     generator = torch.Generator().manual_seed(seed)
@@ -53,7 +51,7 @@ def shuffled_training_batches(trainer: pl.Trainer, seed: int = 0) -> Iterable[An
     return _rebuilt(loader, order.tolist())
 
 
-def first_images(trainer: pl.Trainer, split: SplitName, limit: int) -> tuple[Tensor, Tensor]:
+def read_first_images(trainer: pl.Trainer, split: SplitName, limit: int) -> tuple[Tensor, Tensor]:
     """Up to `limit` images and labels of a split, on the CPU, the same on every process."""
     datamodule = getattr(trainer, "datamodule", None)
     if isinstance(datamodule, InMemoryDataModule):
@@ -124,7 +122,7 @@ class CorrectImages:
     def __init__(
         self, trainer: pl.Trainer, model: Explainer | nn.Module, split: SplitName, seed: int
     ):
-        self.images, self.labels = first_images(trainer, split, limit=2000)
+        self.images, self.labels = read_first_images(trainer, split, limit=2000)
         predicted = posterior(model, self.images).argmax(1).cpu()
         order = torch.randperm(len(self.labels), generator=torch.Generator().manual_seed(seed))
         self.order = order[(predicted == self.labels)[order]]
@@ -165,19 +163,19 @@ class CorrectImages:
         return chosen
 
 
-def shap_baselines(trainer: pl.Trainer, kind: Baselines, count: int, seed: int) -> Tensor | None:
+def draw_baselines(trainer: pl.Trainer, kind: Baselines, count: int, seed: int) -> Tensor | None:
     """What DeepLiftSHAP and GradSHAP compare with: None for black, else images (N, C, H, W).
 
     Up to `count` training images are drawn from the first 2,000 by seed.
     """
     if kind == "black":
         return None
-    images, _ = first_images(trainer, "train", limit=2000)
+    images, _ = read_first_images(trainer, "train", limit=2000)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
     return images[order[:count]]
 
 
-def progress(trainer: pl.Trainer, parts: Sequence[Tensor], title: str) -> Iterable[Tensor]:
+def show_progress(trainer: pl.Trainer, parts: Sequence[Tensor], title: str) -> Iterable[Tensor]:
     """The parts, with a progress bar on a terminal unless the user wants none."""
     hidden = True if trainer.progress_bar_callback is None else None  # None: if on a terminal
     return tqdm(parts, desc=title, leave=False, mininterval=1.0, disable=hidden)

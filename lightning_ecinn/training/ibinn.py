@@ -25,7 +25,7 @@ from lightning_ecinn.training.losses import (
     bits_per_dim_paper,
     information_bottleneck_loss,
 )
-from lightning_ecinn.training.optimisers import OptimiserSettings, ib_inn_optimiser
+from lightning_ecinn.training.optimisers import OptimiserSettings, configure_ib_inn
 from lightning_ecinn.training.shared import (
     DescribedModule,
     Stage,
@@ -207,7 +207,7 @@ class IBINN(DescribedModule):
 
     def configure_optimizers(self) -> Any:
         """Three parameter groups: network, component means, mixture weights."""
-        return ib_inn_optimiser(self, self.classifier, self._settings)
+        return configure_ib_inn(self, self.classifier, self._settings)
 
     def _loss(self, v: Tensor, labels: Tensor) -> tuple[Tensor, IBLoss]:
         """Logits (B, K) and the loss per image of flow inputs v."""

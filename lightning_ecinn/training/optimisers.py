@@ -11,7 +11,7 @@ import torch
 from lightning_ecinn.models import GenerativeClassifier
 from lightning_ecinn.training.shared import check_not_negative, check_positive, check_share
 
-__all__ = ["AdamWSettings", "OptimiserSettings", "adamw", "ib_inn_optimiser"]
+__all__ = ["AdamWSettings", "OptimiserSettings", "adamw", "configure_ib_inn"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ class AdamWSettings:
         check_not_negative(weight_decay=self.weight_decay)
 
 
-def ib_inn_optimiser(
+def configure_ib_inn(
     module: pl.LightningModule, classifier: GenerativeClassifier, settings: Any
 ) -> dict[str, Any]:
     """Lightning's configuration of optimiser and schedule, for a module that trains a classifier.

@@ -7,10 +7,10 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-__all__ = ["gathered"]
+__all__ = ["gather"]
 
 
-def gathered(trainer: pl.Trainer, mine: Any) -> list[Any] | None:
+def gather(trainer: pl.Trainer, mine: Any) -> list[Any] | None:
     """What each process has, by rank, on the first process; None on the others.
 
     Args:

@@ -15,7 +15,7 @@ from lightning_ecinn.callbacks import (
     CounterfactualGrid,
     counterfactual_grid as module_under_test,
 )
-from lightning_ecinn.callbacks.loggers import free_path, log_figure
+from lightning_ecinn.callbacks.loggers import find_free_path, log_figure
 from lightning_ecinn.figures import magnified, picture_grid
 
 NAMES = {
@@ -212,10 +212,10 @@ class Board:
 
 def test_free_path(tmp_path):
     path = tmp_path / "a-0.7.png"
-    assert free_path(path) == path
+    assert find_free_path(path) == path
     for expected in ("a-0.7-2.png", "a-0.7-3.png"):
-        free_path(path).touch()
-        assert free_path(path).name == expected
+        find_free_path(path).touch()
+        assert find_free_path(path).name == expected
 
 
 def boxes(figure):

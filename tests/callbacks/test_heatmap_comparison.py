@@ -145,7 +145,7 @@ def test_mistakes_are_said_before_training(tmp_path, trained):
         there.fit(network(), datamodule=PlainBars())
     with pytest.raises(ValueError, match="there is no method 'lime'; give some of ecinnh"):
         drawing(methods=["lime"])
-    with pytest.raises(ValueError, match="at least 1, got 0, 10 and 10"):
+    with pytest.raises(ValueError, match="count is 0; give 1 or more"):
         drawing(count=0)
 
 

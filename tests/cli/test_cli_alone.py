@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from lightning_ecinn import GenerativeClassifier, shipped
-from lightning_ecinn.cli.configuration import with_configuration
+from lightning_ecinn.cli.configuration import add_configuration
 from lightning_ecinn.cli.main import main
 from lightning_ecinn.commands.unbuilt import UnbuiltModule
 
@@ -84,15 +84,15 @@ def test_flags_and_files_change_it(run, tmp_path):
 
 def test_a_complete_experiment_is_used_as_it_is(run):
     words = ["test", "--config", "smoke.yaml", f"--ckpt_path={best(run)}"]
-    assert with_configuration(words) == words
-    assert with_configuration(["fit", f"--ckpt_path={best(run)}"])[1] == f"--ckpt_path={best(run)}"
+    assert add_configuration(words) == words
+    assert add_configuration(["fit", f"--ckpt_path={best(run)}"])[1] == f"--ckpt_path={best(run)}"
 
 
 def test_the_newest_run_of_an_experiment(run, tmp_path, monkeypatch):
     (tmp_path / "home" / "runs" / "mine").mkdir(parents=True)
     shutil.move(run, tmp_path / "home" / "runs" / "mine" / "first")
     monkeypatch.chdir(tmp_path / "home")
-    words = with_configuration(["test", "--ckpt_path=best", "--experiment=mine"])
+    words = add_configuration(["test", "--ckpt_path=best", "--experiment=mine"])
     config = yaml.safe_load(words[1].removeprefix("--config="))
     assert config["experiment"] == "smoke"
     assert "default_root_dir" not in config["trainer"]
@@ -101,7 +101,7 @@ def test_the_newest_run_of_an_experiment(run, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in shipped.MODELS.glob("*.ckpt")))
 def test_shipped_models_bring_theirs(name):
-    _, config, *words = with_configuration(["test", "--ckpt_path", f"pretrained:{name}"])
+    _, config, *words = add_configuration(["test", "--ckpt_path", f"pretrained:{name}"])
     content = yaml.safe_load(config.removeprefix("--config="))
     assert content["model"]["class_path"] == "lightning_ecinn.IBINN"
     assert words == ["--ckpt_path", f"pretrained:{name}"]

@@ -8,7 +8,7 @@ import torch
 from lightning_ecinn import ConvNetwork, GenerativeClassifier
 from lightning_ecinn.cli.main import main
 from lightning_ecinn.comparison import FIGURE_9
-from lightning_ecinn.runs import model_names
+from lightning_ecinn.runs import name_models
 
 SMALL = {"blocks": [1, 1], "widths": [4, 4], "dropouts": [0, 0], "fc_width": 8, "init_scale": 1.0}
 METHODS = ["ecinnh", "integrated_gradients", "deep_lift_shap"]
@@ -79,7 +79,7 @@ def test_lists_names_and_models_of_many_classes(compare, flow, trained):
     found = json.loads((cli.run_folder / "comparison.json").read_text())
     assert [model["name"] for model in found["models"]] == ["ten", "two"]
     assert found["correlation"]["ecinnh"][0][1] is None  # never the same question
-    assert model_names([str(ten)]) == ["smoke"]
+    assert name_models([str(ten)]) == ["smoke"]
 
 
 def test_a_flow_without_means_is_left_without_its_columns(compare, tmp_path, recwarn, capsys):

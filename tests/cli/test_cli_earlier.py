@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from lightning_ecinn import IBINN, Explainer
-from lightning_ecinn.cli.earlier import translated
+from lightning_ecinn.cli.earlier import translate
 from lightning_ecinn.cli.main import main
 
 EARLIER = Path(__file__).parent / "earlier"
@@ -71,7 +71,7 @@ def test_only_what_was_ours_is_translated():
           init_args: {step: [0.9, 0.1], beta: 1.0}
         """
     )
-    assert translated(content) == {
+    assert translate(content) == {
         "trainer": {
             "callbacks": [
                 {"class_path": "lightning_ecinn.CounterfactualGrid"},
@@ -90,8 +90,8 @@ def test_the_users_own_class_wins(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "datamodules", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "datamodules.py").write_text("class MNIST: pass\n")
-    assert translated({"class_path": "datamodules.MNIST"}) == {"class_path": "datamodules.MNIST"}
-    assert translated({"class_path": "datamodules.FakeMNIST"}) == {
+    assert translate({"class_path": "datamodules.MNIST"}) == {"class_path": "datamodules.MNIST"}
+    assert translate({"class_path": "datamodules.FakeMNIST"}) == {
         "class_path": "lightning_ecinn.FakeMNIST"
     }
     del sys.modules["datamodules"]

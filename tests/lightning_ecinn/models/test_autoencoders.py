@@ -181,5 +181,5 @@ def test_predict_says_what_they_are_for(fitted):
 
 @pytest.mark.parametrize("settings", [{"lr": 0.0}, {"weight_decay": -1.0}])
 def test_settings_that_can_not_train_are_refused(settings):
-    with pytest.raises(ValueError, match="; give a (positive number|number that is not negative)"):
+    with pytest.raises(ValueError, match=r"; give a (positive number|number that is not neg)"):
         ClassAutoencoders((1, 8, 8), 2, **settings)
