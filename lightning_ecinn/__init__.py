@@ -15,7 +15,13 @@ datamodules             data sets as LightningDataModules
 Measures are in `lightning_ecinn.metrics`, pictures in `lightning_ecinn.figures`.
 """
 
+from pathlib import Path
+
 import lazy_loader
+
+# In a checkout the other three folders lie beside this one, whether it is installed or not.
+if not (Path(__file__).parent / "datamodules").is_dir():
+    __path__.append(str(Path(__file__).parents[1]))
 
 from lightning_ecinn import torchvision_guard
 

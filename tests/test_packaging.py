@@ -216,6 +216,16 @@ def test_test_finds_the_run(installed, fitted, user):
 only_the_wheel = pytest.mark.parametrize("installed", ["wheel"], indirect=True)
 
 
+@only_the_wheel
+def test_a_checkout_runs_its_own_code_whatever_is_installed(installed, checkout):
+    """As after `pip install .`, in the same folder: Python looks there first."""
+    code = f"from {NAME} import MNIST, CounterfactualGrid, shipped\nimport sys\n"
+    code += "for c in (MNIST, CounterfactualGrid): print(sys.modules[c.__module__].__file__)\n"
+    shown = run(installed.python, "-c", code + "print(shipped.FOLDER)", cwd=checkout).split()
+    paths = ("datamodules/mnist.py", "callbacks/counterfactual_grid.py", "experiments")
+    assert shown == [str(checkout / path) for path in paths]
+
+
 @pytest.mark.slow
 @only_the_wheel
 def test_the_command_is_the_same_as_the_module(installed, user):

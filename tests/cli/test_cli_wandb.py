@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from lightning_ecinn.callbacks import run as callbacks_of_a_run
-from lightning_ecinn.cli import make_loggers
+from lightning_ecinn.cli import run_loggers
 from lightning_ecinn.cli.main import main
 
 SHORT = ["--trainer.limit_train_batches=1", "--test_after_fit=false", "--trainer.callbacks=null"]
@@ -83,7 +83,7 @@ def test_it_says_once_how_to_upload(tiny, tmp_path, capsys, caplog):
 
 def test_a_mode_of_ones_own_is_respected(tiny, tmp_path, caplog, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    monkeypatch.setattr(make_loggers, "_is_logged_in", lambda: pytest.fail("nobody asked"))
+    monkeypatch.setattr(run_loggers, "_is_logged_in", lambda: pytest.fail("nobody asked"))
     arguments = [*SHORT]
     main(
         ["fit", "--config=smoke.yaml", *tiny, *arguments, f"--trainer.default_root_dir={tmp_path}"]
