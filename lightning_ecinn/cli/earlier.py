@@ -1,13 +1,13 @@
 """Names of earlier versions in configurations, which are still understood.
 
-What is the user's own is left alone: only names that were ours are translate.
+What is the user's own is left alone: only names that were ours are translated.
 """
 
 from __future__ import annotations
 
-import inspect
 import pydoc
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ _MOVED = {
 
 
 def translate(content: Any) -> Any:
-    """A configuration with the present names of classes and settings; others are as they were."""
+    """A configuration with the present names of classes and settings; the rest is as it was."""
     if isinstance(content, list):
         return [translate(entry) for entry in content]
     if not isinstance(content, Mapping):
@@ -49,10 +49,14 @@ def _present_path(class_path: str) -> str:
 
 def _is_theirs(class_path: str) -> bool:
     """Whether the user has a class of that name; in a checkout our own folders have it too."""
+    package = find_spec(class_path.partition(".")[0])
+    if package is None:
+        return False
+    places = [package.origin, *(package.submodule_search_locations or ())]
+    # Looked at before anything is imported: ours would be there twice.
+    if any(Path(place).is_relative_to(shipped.FOLDER.parent) for place in places if place):
+        return False
     try:
-        found = pydoc.locate(class_path)
+        return pydoc.locate(class_path) is not None
     except pydoc.ErrorDuringImport:  # theirs, and the parser will say what is wrong with it
         return True
-    if not isinstance(found, type):
-        return False
-    return not Path(inspect.getfile(found)).is_relative_to(shipped.FOLDER.parent)
