@@ -24,10 +24,10 @@ from .datamodules import (
 )
 from .ecinn import (
     Certificate as Certificate,
-    ClassMeans as ClassMeans,
     Counterfactual as Counterfactual,
     Explainer as Explainer,
 )
+from .ecinn.class_means import ClassMeans as ClassMeans
 from .flows import FlowSettings as FlowSettings, ib_inn as ib_inn
 from .models import (
     Autoencoders as Autoencoders,

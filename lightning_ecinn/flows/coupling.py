@@ -81,26 +81,36 @@ def affine_(
 
 
 class Mixing(NamedTuple):
-    """Y = M u + o at every pixel, or its inverse.
+    """Y = M (u - b) + o at every pixel.
 
     Attributes:
-        matrix: M (C, C), or its inverse.
-        offset: o (1, C, 1, 1).
+        matrix: M (C, C).
+        before: b (1, C, 1, 1), None for 0.
+        after: o (1, C, 1, 1), None for 0.
         log_det: of M, in nats.
-        rev: whether it is the inverse.
+        rev: whether this map is itself an inverse.
     """
 
     matrix: Tensor
-    offset: Tensor
+    before: Tensor | None
+    after: Tensor | None
     log_det: LogDet
     rev: bool
 
     def __call__(self, x: Tensor) -> tuple[Tensor, LogDet]:
         """Y (B, C, H, W) and log_det, of x of the same shape."""
-        pixels = x.shape[2:].numel()
-        if self.rev:
-            return pointwise(self.matrix, x - self.offset), self.log_det * -pixels
-        return pointwise(self.matrix, x, self.offset), self.log_det * pixels
+        u = x if self.before is None else x - self.before
+        *_, height, width = x.shape
+        return pointwise(self.matrix, u, self.after), self.log_det * (height * width)
+
+    def folded(self) -> Mixing:
+        """The same map in one step, with what costs time for each picture computed once."""
+        after = self.after
+        if self.before is not None:
+            moved = -pointwise(self.matrix, self.before)
+            after = moved if after is None else after + moved
+        kept = None if after is None else after.clone()
+        return Mixing(self.matrix, None, kept, float(self.log_det), self.rev)
 
 
 def mixing(rotation: FixedMatrix, log_scale: Tensor, offset: Tensor, rev: bool) -> Mixing:
@@ -112,11 +122,11 @@ def mixing(rotation: FixedMatrix, log_scale: Tensor, offset: Tensor, rev: bool) 
         offset: o (1, C, 1, 1).
         rev: whether to invert.
     """
+    log_det = log_scale.sum() + rotation.log_abs_det
     if rev:
-        matrix = rotation.inverse * torch.exp(-log_scale.view(1, -1))
-    else:
-        matrix = rotation.matrix * torch.exp(log_scale.view(-1, 1))
-    return Mixing(matrix, offset, log_scale.sum() + rotation.log_abs_det, rev)
+        inverse = rotation.inverse * torch.exp(-log_scale.view(1, -1))
+        return Mixing(inverse, offset, None, -log_det, rev)
+    return Mixing(rotation.matrix * torch.exp(log_scale.view(-1, 1)), None, offset, log_det, rev)
 
 
 def pointwise(matrix: Tensor, x: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -102,10 +102,7 @@ def _folded(module: nn.Module) -> Step:
 def _folded_coupling(block: CouplingBlock) -> Step:
     subnet, splits = _Subnet(block.subnet, block.slope), block.splits
     affine = partial(affine_, clamp=block.clamp)
-    mixes = [
-        mix._replace(offset=mix.offset.clone(), log_det=float(mix.log_det))
-        for mix in (block.mixing(rev=False), block.mixing(rev=True))
-    ]
+    mixes = [block.mixing(rev).folded() for rev in (False, True)]
 
     def step(x: Tensor, rev: bool, jac: bool) -> Output:
         return coupling(x if rev else x.clone(), subnet, splits, affine, mixes[rev], jac)
