@@ -105,8 +105,7 @@ def build_class_means(
     classifier.log_prob_quantiles.copy_(
         even_quantiles(log_probs.compute(), len(classifier.log_prob_quantiles))
     )
-    missing = [classifier.class_names[k] for k in (counts == 0).nonzero().flatten().tolist()]
-    if missing:
+    if missing := classifier.classes_without_mean:
         rank_zero_warn(
             f"No training image is classified as {', '.join(missing)}: nothing can be explained "
             "from or to a class without a mean. Train longer."

@@ -66,6 +66,7 @@ class Inference:
     """
 
     def __init__(self, classifier: GenerativeClassifier, chunk_size: int = 256):
+        _check_dtype(classifier.class_means.dtype)
         self.classifier = classifier.eval()
         self.chunk_size = _checked_size(chunk_size)
         self._precision_checked = False
@@ -129,6 +130,14 @@ class Inference:
                 f"scales alone by 0.8^-48 = 45,000): {remedy}.",
                 stacklevel=stacklevel,
             )
+
+
+def _check_dtype(dtype: torch.dtype) -> None:
+    if dtype not in (torch.float32, torch.float64):
+        raise ValueError(
+            f"An invertible network can't be computed in {dtype}: give torch.float32 or "
+            "torch.float64."
+        )
 
 
 def _checked_size(chunk_size: int) -> int:

@@ -121,6 +121,11 @@ class GenerativeClassifier(nn.Module):
         return self.mixture.num_classes
 
     @property
+    def classes_without_mean(self) -> list[str]:
+        """The names of the classes that nothing can be explained from or to."""
+        return [self.class_names[k] for k in (self.class_counts == 0).nonzero().flatten().tolist()]
+
+    @property
     def has_log_prob_quantiles(self) -> bool:
         """Whether the quantiles of the training images' log p have been built."""
         return bool(self.log_prob_quantiles.any())

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import torch
+from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from lightning_ecinn.ecinn import Counterfactual, Explainer
@@ -186,8 +187,21 @@ class IBINN(DescribedModule):
         if self.classifier.class_counts.all():
             self._evaluate_counterfactuals(batch)
 
+    def on_test_start(self) -> None:
+        """Say where counterfactuals are left out, and why."""
+        if missing := self.classifier.classes_without_mean:
+            rank_zero_warn(
+                f"No class mean for {', '.join(missing)}: test/validity is left out. `means` "
+                "builds them; a class that no training image is classified as has none."
+            )
+
     def on_predict_start(self) -> None:
-        """Refuse a target that is no class before anything is computed."""
+        """Refuse a target that is no class, and no class means, before anything is computed."""
+        if not self.classifier.class_counts.any():
+            raise ValueError(
+                "This network has no class means, so there are no counterfactuals: build them with "
+                "`means`."
+            )
         target = self._settings.predict_target
         if target != "all" and not 0 <= target < self.classifier.num_classes:
             raise ValueError(

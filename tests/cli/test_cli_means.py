@@ -48,6 +48,19 @@ def test_without_means_then_with(theirs):
     assert Path("full.ckpt").is_file()
 
 
+def test_without_means_nothing_pretends(theirs, capsys):
+    main(["import-ibinn", "model.pt", *DATA, "--no-means", "--out=bare.ckpt"])
+    with pytest.raises(SystemExit):
+        main(["predict", *DATA, "--ckpt_path=bare.ckpt"])
+    error = capsys.readouterr().err
+    assert "has no class means, so there are no counterfactuals: build them with `means`" in error
+    assert not list(Path("runs").glob("**/counterfactuals.npz"))
+    cli = main(["test", *DATA, "--ckpt_path=bare.ckpt", "--trainer.callbacks=null"])
+    error = capsys.readouterr().err
+    assert "No class mean for 0, 1, 2, 3, 4, 5, 6, 7, 8, 9: test/validity is left out" in error
+    assert "test/validity" not in cli.metrics.latest
+
+
 def test_a_network_for_other_images_is_refused(theirs, capsys):
     torch.manual_seed(0)
     torch.save(published(GenerativeClassifier((1, 12, 12), 4, **SMALL)), "other.pt")

@@ -6,6 +6,7 @@ import pytest
 import torch
 from test_explainer import LABELS, K, anchors, classifier
 
+from lightning_ecinn import Explainer
 from lightning_ecinn.ecinn.inference import Inference
 
 pytestmark = pytest.mark.usefixtures("_no_gradients")
@@ -122,3 +123,9 @@ def test_samples_are_of_their_classes(model):
     torch.testing.assert_close(cold, model.decode(model.mixture.component_means))
     torch.manual_seed(0)
     assert not torch.equal(session.sample(labels, 1.0), cold)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_refused(dtype):
+    with pytest.raises(ValueError, match=r"can't be computed in .*: give torch\.float32 or torch\.f"):
+        Explainer.from_checkpoint("pretrained:mnist_small", dtype=dtype)
