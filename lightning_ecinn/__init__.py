@@ -15,12 +15,13 @@ datamodules             data sets as LightningDataModules
 Measures are in `lightning_ecinn.metrics`, pictures in `lightning_ecinn.figures`.
 """
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import lazy_loader
 
-# In a checkout the other three folders lie beside this one, whether it is installed or not.
-if not (Path(__file__).parent / "datamodules").is_dir():
+# In a checkout that is not installed in place the other three folders lie beside this one.
+if find_spec(f"{__name__}.datamodules") is None:
     __path__.append(str(Path(__file__).parents[1]))
 
 from lightning_ecinn import torchvision_guard

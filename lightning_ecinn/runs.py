@@ -19,6 +19,7 @@ __all__ = [
 ]
 
 CONFIG = "config.yaml"
+RUNS = "runs"
 _SHARED_FOLDER = "LIGHTNING_ECINN_RUN_FOLDER"
 
 
@@ -37,7 +38,7 @@ def new_run_folder(experiment: str, root: str | None, make: bool = True) -> Path
     if shared := os.environ.get(_SHARED_FOLDER):
         return Path(shared)
     time = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    folder = Path(root).expanduser() if root else Path("runs") / experiment / time
+    folder = Path(root).expanduser() if root else Path(RUNS) / experiment / time
     folder = folder.absolute()
     if make:
         folder = _claimed(folder)
@@ -59,6 +60,10 @@ def discard_unused_run_folder() -> None:
     if list(folder.iterdir()) == [config] and not config.stat().st_size:
         config.unlink()
         folder.rmdir()
+        experiment, runs = folder.parents[:2]
+        for above in (experiment, runs) if runs.name == RUNS else ():
+            if not any(above.iterdir()):
+                above.rmdir()
 
 
 def find_checkpoint(
@@ -78,7 +83,7 @@ def find_checkpoint(
     if checkpoints:
         folder, pattern = Path(checkpoints), f"{which}*.ckpt"
     else:
-        folder = Path(root) if root else Path("runs") / experiment
+        folder = Path(root) if root else Path(RUNS) / experiment
         pattern = f"**/checkpoints/{which}*.ckpt"
     folder = folder.expanduser().absolute()
     found = sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime)

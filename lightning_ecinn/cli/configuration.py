@@ -13,6 +13,7 @@ from pytorch_lightning.utilities import rank_zero_info
 from lightning_ecinn import shipped
 from lightning_ecinn.cli.earlier import translate
 from lightning_ecinn.cli.words import find_values
+from lightning_ecinn.models.checkpoints import KINDS, read_checkpoint
 from lightning_ecinn.runs import CONFIG, find_checkpoint
 
 __all__ = ["add_configuration"]
@@ -46,8 +47,11 @@ def add_configuration(args: ArgsType) -> ArgsType:
     files = [_read(value) for value in find_values(words, "--config", "-c")]
     if not checkpoints or any(_is_complete(content) for content in files):
         return args
-    path = _configuration(_checkpoint(checkpoints[-1], words, files))
+    found = _checkpoints(checkpoints[-1], words, files)
+    path = next(filter(None, map(_configuration, found)), None)
     if path is None:
+        if not files and not find_values(words, "--data", "--model"):
+            _refuse(found)
         return args
     rank_zero_info(f"Using the checkpoint's configuration {path}; --config and flags change it")
     content = {key: value for key, value in _read(str(path)).items() if key in _COMMON}
@@ -55,18 +59,27 @@ def add_configuration(args: ArgsType) -> ArgsType:
     return [command, f"--config={yaml.safe_dump(translate(content), sort_keys=False)}", *words]
 
 
-def _checkpoint(given: str, words: Sequence[str], files: Sequence[dict[str, Any]]) -> Path:
-    """The checkpoint that is meant; of several the first."""
+def _refuse(checkpoints: Sequence[Path]) -> None:
+    """Say what is missing where nothing says what the data and the model are."""
+    for path in checkpoints:
+        read_checkpoint(path, *KINDS)
+        raise ValueError(
+            f"--ckpt_path {path}: there is no configuration beside it, neither its run's {CONFIG} "
+            f"nor {path.stem}.config.yaml: give a complete experiment, as in --config mnist.yaml."
+        )
+
+
+def _checkpoints(given: str, words: Sequence[str], files: Sequence[dict[str, Any]]) -> list[Path]:
+    """The checkpoints that are meant."""
     if given.startswith("["):
-        several = yaml.safe_load(given)
-        given = str(several[0]) if several else ""
+        return [shipped.resolve(str(one)).absolute() for one in yaml.safe_load(given)]
     if given not in ("last", "best"):
-        return shipped.resolve(given).absolute()
+        return [shipped.resolve(given).absolute()]
     named = [file["experiment"] for file in files if "experiment" in file]
     experiment = ["experiment", *named, *find_values(words, "--experiment")][-1]
     root = [None, *find_values(words, "--trainer.default_root_dir")][-1]
     folder = [None, *find_values(words, "--checkpoint.dirpath")][-1]
-    return find_checkpoint(given, experiment, root, folder)
+    return [find_checkpoint(given, experiment, root, folder)]
 
 
 def _configuration(checkpoint: Path) -> Path | None:

@@ -13,7 +13,14 @@ __all__ = ["find_values", "normalise"]
 _LISTS = {"compare": ("--ckpt_path", "--names", "--methods"), "evaluate": ("--alphas",)}
 """Options of a subcommand that take several values."""
 
-_SHORT = {"--ckpt": "--ckpt_path"}
+_UNDERSTOOD = {
+    "--ckpt": "--ckpt_path",
+    "--steps": "--alphas",
+    "--step": "--convincing_step",
+    "--model.step": "--model.convincing_step",
+    "--model.init_args.step": "--model.init_args.convincing_step",
+}
+"""Short and earlier names of options."""
 
 
 def normalise(args: ArgsType) -> ArgsType:
@@ -35,16 +42,16 @@ def normalise(args: ArgsType) -> ArgsType:
 def find_values(words: Sequence[str], *options: str) -> list[str]:
     """What each ``--option VALUE`` or ``--option=VALUE`` among the words says."""
     found = []
-    for word, after in zip(words, [*words[1:], ""], strict=True):
+    for i, word in enumerate(words):
         name, is_joined, value = word.partition("=")
         if name in options:
-            found.append(value if is_joined else after)
+            found.append(value if is_joined else "".join(words[i + 1 : i + 2]))
     return found
 
 
 def _long(word: str) -> str:
     name, is_joined, value = word.partition("=")
-    return f"{_SHORT.get(name, name)}{is_joined}{value}"
+    return f"{_UNDERSTOOD.get(name, name)}{is_joined}{value}"
 
 
 def _with_lists(words: list[str], options: Sequence[str]) -> list[str]:

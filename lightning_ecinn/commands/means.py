@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from pytorch_lightning.utilities import rank_zero_info
 
 from lightning_ecinn.callbacks import BuildClassMeans
+from lightning_ecinn.runs import CONFIG
 from lightning_ecinn.training import IBINN
 
 __all__ = ["MeansSettings", "build_means", "find_free_file", "save_module", "save_with_means"]
@@ -91,6 +93,15 @@ def save_module(trainer: pl.Trainer, model: IBINN, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(checkpoint, path)
     rank_zero_info(f"Wrote {path}")
+    _leave_configuration(Path(trainer.default_root_dir), path)
+
+
+def _leave_configuration(folder: Path, path: Path) -> None:
+    """Beside a checkpoint outside the run's folder, so that the checkpoint is enough."""
+    configuration, beside = folder / CONFIG, path.with_suffix(f".{CONFIG}")
+    is_written = configuration.is_file() and configuration.stat().st_size > 0
+    if is_written and folder not in path.absolute().parents and not beside.exists():
+        shutil.copyfile(configuration, beside)
 
 
 class _BuildNow(pl.Callback):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -74,9 +73,14 @@ class Inference:
         self._folded: GenerativeClassifier | None = None
         self._folded_state: tuple[Any, ...] = ()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is folded, which can't be pickled and is folded again when needed."""
+        return {**vars(self), "_weights": [], "_folded": None, "_folded_state": ()}
+
     def in_chunks_of(self, chunk_size: int) -> Inference:
         """The same, what is folded included, with chunks of another size."""
-        other = copy.copy(self)
+        other = Inference.__new__(Inference)
+        vars(other).update(vars(self))
         other.chunk_size = _checked_size(chunk_size)
         return other
 

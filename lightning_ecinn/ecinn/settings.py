@@ -33,7 +33,10 @@ class PathSettings:
     confidence: float = 0.9
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "convincing_step", tuple(self.convincing_step))
+        step = self.convincing_step
+        if not isinstance(step, tuple | list) or len(step) != 2:
+            raise ValueError(f"convincing_step is {step!r}; give two numbers, (offset, slope).")
+        object.__setattr__(self, "convincing_step", tuple(step))
         if not 0 <= self.truncation <= 1:
             raise ValueError(f"truncation is {self.truncation}; give a number from 0 to 1.")
         if not 0 < self.confidence < 1:

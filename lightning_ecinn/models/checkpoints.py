@@ -119,6 +119,10 @@ class Checkpoint:
         rename_earlier(settings)
         return settings
 
+    def check_kind(self, *entries: str) -> None:
+        """Raise a ValueError unless it holds a model of one of these kinds."""
+        _check_kind(self.path, self.kind, [KINDS[entry] for entry in entries])
+
     def model(self) -> nn.Module:
         """The model, on the CPU, in float32, in evaluation mode.
 
@@ -158,11 +162,8 @@ def read_checkpoint(ckpt_path: str | PathLike[str], *entries: str) -> Checkpoint
     path = shipped.resolve(ckpt_path)
     keys = content if isinstance(content, dict) else {}
     held = next((kind for kind in KINDS.values() if kind.entry in keys), None)
-    if held is not None and held not in wanted:
-        needed = wanted[0].needed if len(wanted) == 1 else "where a classifier is asked for"
-        raise ValueError(
-            f"{path} holds {held.noun}, {needed}: give the checkpoint of {_either(modules)}."
-        )
+    if held is not None:
+        _check_kind(path, held, wanted)
     if held is None and len(wanted) > 1:
         missing = " nor ".join(f"'{entry}'" for entry in entries)
         raise ValueError(f"{path} is not {title}: it has neither an entry {missing}.")
@@ -247,6 +248,15 @@ def rename_earlier(settings: MutableMapping[str, Any]) -> None:
     """Give settings of earlier versions their present names, in place."""
     for earlier in settings.keys() & _EARLIER_NAMES.keys():
         settings.setdefault(_EARLIER_NAMES[earlier], settings.pop(earlier))
+
+
+def _check_kind(path: Path, held: Kind, wanted: list[Kind]) -> None:
+    if held not in wanted:
+        needed = wanted[0].needed if len(wanted) == 1 else "where a classifier is asked for"
+        modules = [module for kind in wanted for module in kind.modules]
+        raise ValueError(
+            f"{path} holds {held.noun}, {needed}: give the checkpoint of {_either(modules)}."
+        )
 
 
 def _with_prefix(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -29,7 +29,9 @@ class CheckpointFiles(TorchCheckpointIO):
 
     def look(self, ckpt_path: str, *entries: str) -> Checkpoint:
         """A checkpoint of one of the kinds, see :func:`read_checkpoint`; it is kept for later."""
-        return self._kept(ckpt_path, lambda: read_checkpoint(ckpt_path, *entries))
+        checkpoint = self._kept(ckpt_path, lambda: read_checkpoint(ckpt_path, *entries))
+        checkpoint.check_kind(*entries)  # it may have been read as another kind
+        return checkpoint
 
     def look_published(self, path: str) -> Published:
         """A checkpoint of the published code, see :func:`read_published`; it is kept for later."""

@@ -44,7 +44,7 @@ __all__ = ["IBINN"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Settings(PathSettings, OptimiserSettings, ClassifierSettings):
+class IBINNSettings(PathSettings, OptimiserSettings, ClassifierSettings):
     """What `IBINN` hands on: to the classifier, the optimiser and the explainer."""
 
     def __post_init__(self) -> None:
@@ -108,7 +108,7 @@ class IBINN(DescribedModule):
         super().__init__()
         check_description(image_shape, num_classes)
         rename_earlier(settings)
-        handed_on = _Settings(**settings)
+        handed_on = IBINNSettings(**settings)
         self.save_hyperparameters(asdict(handed_on))
         # A checkpoint needs no other file to start from.
         self.save_hyperparameters(ignore=["init_from", "settings"])

@@ -111,4 +111,50 @@ def test_a_checkpoint_without_a_configuration(run, tmp_path, capsys):
     lonely = shutil.copy(best(run), tmp_path / "lonely.ckpt")
     with pytest.raises(SystemExit):
         main(["test", f"--ckpt_path={lonely}"])
-    assert "give a complete experiment" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "there is no configuration beside it" in error
+    assert "give a complete experiment" in error
+
+
+@pytest.mark.parametrize("command", ["test", "evaluate", "compare", "means"])
+def test_what_is_no_checkpoint_is_said(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.ckpt").write_text("no checkpoint")
+    for given, message in (
+        (["--ckpt_path", "nothere.ckpt"], "No checkpoint at"),
+        (["--ckpt_path=text.ckpt"], "text.ckpt is not a checkpoint of a lightning_ecinn model"),
+        ([], "required"),
+    ):
+        with pytest.raises(SystemExit):
+            main([command, *given])
+        error = capsys.readouterr().err
+        assert message in error
+        assert "Traceback" not in error
+    assert [path.name for path in tmp_path.iterdir()] == ["text.ckpt"]
+
+
+def test_what_means_writes_is_enough_too(run, tmp_path):
+    out = tmp_path / "again.ckpt"
+    main(["means", "--ckpt_path", best(run), "--out", str(out)])
+    cli = main(["test", "--ckpt_path", str(out), *QUIET])
+    assert cli.datamodule.val_size == 20
+
+
+def test_an_ordinary_network_is_refused_where_a_flow_is_needed(tiny, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    data = [word for word in tiny if not word.startswith("--model")]
+    given = ["--trainer.max_epochs=1", "--trainer.callbacks=null", "--test_after_fit=false"]
+    cli = main(["fit", "--config=smoke.yaml", "--config=conv_net.yaml", *data, *given, *QUIET])
+    path = cli.run_folder / "checkpoints" / "last.ckpt"
+    for command, message in (("evaluate", "need an invertible"), ("means", "need a generative")):
+        with pytest.raises(SystemExit):
+            main([command, f"--ckpt_path={path}", *QUIET])
+        assert message in capsys.readouterr().err
+
+
+def test_earlier_names_of_options_are_understood(run):
+    given = ["--count=3", "--bootstrap=5", "--deletion=0", "--steps", "tipping", "0.5"]
+    cli = main(["evaluate", "--ckpt_path", best(run), *given, "--step=[0.9,0.1]", *QUIET])
+    found = json.loads((cli.run_folder / "evaluation.json").read_text())["settings"]
+    assert found["alphas"] == ["tipping", 0.5]
+    assert found["convincing_step"] == [0.9, 0.1]

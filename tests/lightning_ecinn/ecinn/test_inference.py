@@ -1,5 +1,6 @@
 """A classifier at work, without an explainer: folding, chunks, changes, precision."""
 
+import pickle
 import warnings
 
 import pytest
@@ -129,3 +130,11 @@ def test_samples_are_of_their_classes(model):
 def test_half_precision_is_refused(dtype):
     with pytest.raises(ValueError, match=r"can't be computed in .*: give torch\.float32 or"):
         Explainer.from_checkpoint("pretrained:mnist_small", dtype=dtype)
+
+
+def test_an_explainer_can_be_sent_after_it_was_used():
+    explainer = Explainer.from_checkpoint("pretrained:mnist_small")
+    images = torch.rand(2, 1, 28, 28)
+    before = explainer.explain(images, 3).image
+    sent = pickle.loads(pickle.dumps(explainer))
+    assert torch.equal(sent.explain(images, 3).image, before)
