@@ -191,17 +191,12 @@ class IBINN(DescribedModule):
         """Say where counterfactuals are left out, and why."""
         if missing := self.classifier.classes_without_mean:
             rank_zero_warn(
-                f"No class mean for {', '.join(missing)}: test/validity is left out. `means` "
-                "builds them; a class that no training image is classified as has none."
+                f"test/validity is left out without a mean of {', '.join(missing)}: `means` builds "
+                "class means; a class that no training image is classified as has none."
             )
 
     def on_predict_start(self) -> None:
-        """Refuse a target that is no class, and no class means, before anything is computed."""
-        if not self.classifier.class_counts.any():
-            raise ValueError(
-                "This network has no class means, so there are no counterfactuals: build them with "
-                "`means`."
-            )
+        """Refuse a target that is no class before anything is computed."""
         target = self._settings.predict_target
         if target != "all" and not 0 <= target < self.classifier.num_classes:
             raise ValueError(
@@ -210,7 +205,16 @@ class IBINN(DescribedModule):
             )
 
     def predict_step(self, batch: Any, batch_idx: int) -> Counterfactual:
-        """Counterfactuals of a batch, every target in a second dimension (B, T, ...)."""
+        """Counterfactuals of a batch, every target in a second dimension (B, T, ...).
+
+        Raises:
+            ValueError: without class means, for they would be copies of the images.
+        """
+        if not self.classifier.class_counts.any():
+            raise ValueError(
+                "This network has no class means, so there are no counterfactuals: build them with "
+                "`means`."
+            )
         images, *_ = batch
         target = self._settings.predict_target
         classes = range(self.classifier.num_classes) if target == "all" else [target]

@@ -57,7 +57,7 @@ def test_without_means_nothing_pretends(theirs, capsys):
     assert not list(Path("runs").glob("**/counterfactuals.npz"))
     cli = main(["test", *DATA, "--ckpt_path=bare.ckpt", "--trainer.callbacks=null"])
     error = capsys.readouterr().err
-    assert "No class mean for 0, 1, 2, 3, 4, 5, 6, 7, 8, 9: test/validity is left out" in error
+    assert "validity is left out without a mean of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9: `means`" in error
     assert "test/validity" not in cli.metrics.latest
 
 
