@@ -205,11 +205,7 @@ class IBINN(DescribedModule):
             )
 
     def predict_step(self, batch: Any, batch_idx: int) -> Counterfactual:
-        """Counterfactuals of a batch, every target in a second dimension (B, T, ...).
-
-        Raises:
-            ValueError: without class means, for they would be copies of the images.
-        """
+        """Counterfactuals of a batch (B, T, ...); refused where they would be copies of images."""
         if not self.classifier.class_counts.any():
             raise ValueError(
                 "This network has no class means, so there are no counterfactuals: build them with "
