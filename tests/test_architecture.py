@@ -27,6 +27,7 @@ LEVELS = [
         "lightning_ecinn.shipped",
         "lightning_ecinn.allocator",
         "lightning_ecinn.runs",
+        "lightning_ecinn.whole_files",
     },
     {"lightning_ecinn.flows"},
     {"lightning_ecinn.models"},
