@@ -59,8 +59,8 @@ def _reason(error: BaseException | None, part: Path, path: Path) -> OSError | No
     """Why the file could not be written, perhaps hidden: torch says something else of it."""
     ours = {None, str(part), str(path), str(path.parent)}
     while error is not None:
-        if isinstance(error, OSError) and not isinstance(error, WriteError):
-            if error.filename is None or str(error.filename) in ours:
-                return error
+        is_new = isinstance(error, OSError) and not isinstance(error, WriteError)
+        if is_new and (error.filename is None or str(error.filename) in ours):
+            return error
         error = error.__context__
     return None
