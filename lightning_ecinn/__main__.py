@@ -1,15 +1,34 @@
 """``python -m lightning_ecinn``, and ``lightning-ecinn``, which is the same."""
 
+import os
+import signal
 import sys
-
-from lightning_ecinn.cli import main
+from typing import NoReturn
 
 
 def console() -> None:
     """Run the command line as ``python -m`` does: modules in the current folder are found."""
     sys.path.insert(0, "")
+    run()
+
+
+def run() -> None:
+    """Run the command line; what goes wrong before it is there is said without its help."""
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, _leave)  # imports take seconds
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        sys.exit("error: the current folder was deleted: change to one that is there.")
+    from lightning_ecinn.cli import main
+
     main()
+
+
+def _leave(*_: object) -> NoReturn:
+    os.write(2, b"\nStopped by SIGINT: nothing was begun.\n")
+    os._exit(130)
 
 
 if __name__ == "__main__":
-    main()
+    run()

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from zipfile import is_zipfile
 
 import yaml
 
 __all__ = [
     "CONFIG",
+    "STOPPED",
     "discard_unused_run_folder",
     "find_checkpoint",
     "forget_run_folder",
+    "is_run_folder_shared",
     "name_models",
     "new_run_folder",
+    "runs_folder",
 ]
 
 CONFIG = "config.yaml"
+STOPPED = "stopped.json"
+"""Left in a run that a signal stopped, under SLURM: the job, and the checkpoint to go on from."""
 RUNS = "runs"
 _SHARED_FOLDER = "LIGHTNING_ECINN_RUN_FOLDER"
+_SHARED_CHECKPOINT = "LIGHTNING_ECINN_CHECKPOINT"
 
 
 def new_run_folder(experiment: str, root: str | None, make: bool = True) -> Path:
@@ -46,9 +54,15 @@ def new_run_folder(experiment: str, root: str | None, make: bool = True) -> Path
     return folder
 
 
+def is_run_folder_shared() -> bool:
+    """Whether the process that launched this one has made the run's folder."""
+    return _SHARED_FOLDER in os.environ
+
+
 def forget_run_folder() -> None:
     """The next run of this process gets a folder of its own."""
-    os.environ.pop(_SHARED_FOLDER, None)
+    for name in (_SHARED_FOLDER, _SHARED_CHECKPOINT):
+        os.environ.pop(name, None)
 
 
 def discard_unused_run_folder() -> None:
@@ -66,10 +80,18 @@ def discard_unused_run_folder() -> None:
                 above.rmdir()
 
 
+def runs_folder(experiment: str, root: str | None) -> Path:
+    """Where the runs of an experiment lie: the user's choice, or ``runs/<experiment>``."""
+    return (Path(root) if root else Path(RUNS) / experiment).expanduser().absolute()
+
+
 def find_checkpoint(
     which: str, experiment: str, root: str | None, checkpoints: str | None = None
 ) -> Path:
-    """The newest ``last.ckpt`` or ``best.ckpt`` of an experiment's runs.
+    """The newest whole ``last.ckpt`` or ``best.ckpt`` of an experiment's runs.
+
+    Processes launched by this one find the same, whatever is saved in the meantime. A file that is
+    left out, because only a part of it was written, is named in a warning.
 
     Args:
         which: "last" or "best".
@@ -80,19 +102,21 @@ def find_checkpoint(
     Raises:
         FileNotFoundError: if there is none.
     """
+    if shared := os.environ.get(_SHARED_CHECKPOINT):
+        return Path(shared)
     if checkpoints:
-        folder, pattern = Path(checkpoints), f"{which}*.ckpt"
+        folder, pattern = Path(checkpoints).expanduser().absolute(), f"{which}*.ckpt"
     else:
-        folder = Path(root) if root else Path(RUNS) / experiment
-        pattern = f"**/checkpoints/{which}*.ckpt"
-    folder = folder.expanduser().absolute()
-    found = sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise FileNotFoundError(
-            f"--ckpt_path {which}: there is no {which}.ckpt in any run below {folder}. Run `fit` "
-            "first, give --trainer.default_root_dir of the run, or the path of a checkpoint."
-        )
-    return found[-1]
+        folder, pattern = runs_folder(experiment, root), f"**/checkpoints/{which}*.ckpt"
+    for path in sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime, reverse=True):
+        if is_zipfile(path):
+            os.environ[_SHARED_CHECKPOINT] = str(path)
+            return path
+        warnings.warn(f"{path} is left out: it is not whole.", stacklevel=2)
+    raise FileNotFoundError(
+        f"--ckpt_path {which}: there is no {which}.ckpt in any run below {folder}. Run `fit` "
+        "first, give --trainer.default_root_dir of the run, or the path of a checkpoint."
+    )
 
 
 def name_models(paths: Sequence[str]) -> list[str]:

@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from lightning_ecinn.datamodules.checks import check_images, whole_labels
+
 
 class ImageBatch(NamedTuple):
     """One batch: images (B, C, H, W) uint8, labels (B,) int64, indices (B,) into the split."""
@@ -35,14 +37,24 @@ class ImageArrays(Dataset):
 
     Args:
         images: (N, C, H, W) uint8, or (M, C, H, W) with `rows`.
-        labels: (N,) int64.
+        labels: (N,) whole numbers of any type; int64 from here on.
         rows: (N,) int64, where each of the N images lies in `images`.
+
+    Raises:
+        ValueError: images or labels are of another type, or not as many.
     """
 
     def __init__(self, images: Tensor, labels: Tensor, rows: Tensor | None = None) -> None:
         self._pixels = images
         self._rows = rows
-        self.labels = labels
+        self.labels = whole_labels(labels, "ImageArrays got")
+        check_images(images, "ImageArrays got")
+        expected = tuple((images if rows is None else rows).shape[:1])
+        if images.ndim != 4 or tuple(self.labels.shape) != expected:
+            raise ValueError(
+                f"ImageArrays got images of shape {tuple(images.shape)} and labels of shape "
+                f"{tuple(labels.shape)}: give (N, C, H, W) and one label per image."
+            )
 
     @property
     def images(self) -> Tensor:

@@ -1,6 +1,6 @@
 """Samplers of whole batches of indices, for `DataLoader(..., sampler=..., batch_size=None)`.
 
-Both are `DistributedSampler`s: on several devices Lightning then leaves them in place, and it tells
+All are `DistributedSampler`s: on several devices Lightning then leaves them in place, and it tells
 them the epoch.
 """
 
@@ -13,7 +13,7 @@ from torch.utils.data import DistributedSampler, SequentialSampler
 
 from lightning_ecinn.datamodules.batches.dataset import AugmentedIndices
 from lightning_ecinn.datamodules.batches.seeding import FLIP, ORDER, SHIFT, random_state
-from lightning_ecinn.datamodules.checks import check_enough
+from lightning_ecinn.datamodules.checks import check_any
 
 
 class TrainBatchSampler(DistributedSampler):
@@ -21,7 +21,8 @@ class TrainBatchSampler(DistributedSampler):
 
     The order depends on (seed, epoch) alone, so a resumed run sees the images as if it had never
     stopped. What is left over after the last full batch is dropped, other images each epoch. Where
-    not even one batch per rank is full, each rank gets one smaller batch.
+    not even one batch per rank is full, each rank gets one smaller batch; where there are fewer
+    images than ranks, some get the same image.
 
     Args:
         dataset: the training images; only its length is used.
@@ -33,7 +34,7 @@ class TrainBatchSampler(DistributedSampler):
         rank: this rank.
 
     Raises:
-        ValueError: there are fewer images than ranks.
+        ValueError: there are no images.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class TrainBatchSampler(DistributedSampler):
         num_replicas: int = 1,
         rank: int = 0,
     ) -> None:
-        check_enough(len(dataset), num_replicas)
+        check_any(len(dataset))
         super().__init__(
             dataset,  # type: ignore[arg-type]
             num_replicas,
@@ -56,20 +57,23 @@ class TrainBatchSampler(DistributedSampler):
             drop_last=True,
         )
         self.num_images = len(dataset)
-        self.batch_size = min(batch_size, len(dataset) // num_replicas)
+        self.batch_size = min(batch_size, max(len(dataset) // num_replicas, 1))
         self.max_shift = max_shift
         self.flip = flip
+        self.first = 0
+        """Batches at the beginning of the next epoch that are left out, once."""
 
     def __len__(self) -> int:
         """Return the number of batches of one rank."""
-        return self.num_images // (self.batch_size * self.num_replicas)
+        return max(self.num_images // (self.batch_size * self.num_replicas), 1)
 
     def __iter__(self) -> Iterator[Tensor | AugmentedIndices]:
         """Yield indices (B,), with translations (B, 2) and flips (B,) where these are asked for."""
+        first, self.first = self.first, 0
         order = torch.from_numpy(self._random_state(ORDER).permutation(self.num_images))
-        for step in range(len(self)):
+        for step in range(first, len(self)):
             start = (step * self.num_replicas + self.rank) * self.batch_size
-            indices = order[start : start + self.batch_size]
+            indices = order[(start + torch.arange(self.batch_size)) % self.num_images]
             shifts = self._shifts(step) if self.max_shift else None
             flips = self._flips(step) if self.flip else None
             is_plain = shifts is None and flips is None
@@ -96,7 +100,8 @@ class OrderedBatchSampler(DistributedSampler, SequentialSampler):
     Nothing is padded, so sums over ranks count each image once. All ranks yield equally many
     batches, so that collectives per batch meet; the batches of a rank differ by at most one image.
     No batch is empty: where `batch_size` 1 does not come out even, one batch of the longer ranks
-    holds two images.
+    holds two images. Where there are fewer images than ranks, each rank without one repeats
+    another's, which whoever counts leaves out (`only_repeats` of `training/processes.py`).
 
     It is a `SequentialSampler` too: so Lightning's `overfit_batches` sees that nothing is shuffled.
 
@@ -107,13 +112,13 @@ class OrderedBatchSampler(DistributedSampler, SequentialSampler):
         rank: this rank.
 
     Raises:
-        ValueError: there are fewer images than ranks.
+        ValueError: there are no images.
     """
 
     def __init__(
         self, dataset: Sized, batch_size: int, num_replicas: int = 1, rank: int = 0
     ) -> None:
-        check_enough(len(dataset), num_replicas)
+        check_any(len(dataset))
         DistributedSampler.__init__(
             self,
             dataset,  # type: ignore[arg-type]
@@ -128,9 +133,50 @@ class OrderedBatchSampler(DistributedSampler, SequentialSampler):
         """Return the number of batches, the same on every rank."""
         fewest, rest = divmod(self.num_images, self.num_replicas)
         most = fewest + (rest > 0)
-        return min(-(-most // self.batch_size), fewest)
+        return min(-(-most // self.batch_size), max(fewest, 1))
 
     def __iter__(self) -> Iterator[Tensor]:  # type: ignore[override]
         """Yield indices (B,)."""
-        indices = torch.arange(self.rank, self.num_images, self.num_replicas)
+        indices = torch.arange(self.rank % self.num_images, self.num_images, self.num_replicas)
         yield from indices.tensor_split(len(self))
+
+
+class WholeBatchSampler(DistributedSampler, SequentialSampler):
+    """Every index once, in order, in batches that are the same under any number of ranks.
+
+    Rank r of W yields batches r, r + W, ...: what is computed from a batch is the same to the last
+    bit, whoever computes it. Some ranks may yield one batch fewer. A rank that has none repeats the
+    first, since Lightning leaves out all that a process without batches would do, the end too: who
+    puts the results together drops what is there twice.
+
+    Args:
+        dataset: the images; only its length is used.
+        batch_size: the most images per batch.
+        num_replicas: number of ranks.
+        rank: this rank.
+
+    Raises:
+        ValueError: there are no images.
+    """
+
+    def __init__(
+        self, dataset: Sized, batch_size: int, num_replicas: int = 1, rank: int = 0
+    ) -> None:
+        check_any(len(dataset))
+        DistributedSampler.__init__(
+            self,
+            dataset,  # type: ignore[arg-type]
+            num_replicas,
+            rank,
+            shuffle=False,
+        )
+        batches = torch.arange(len(dataset)).tensor_split(-(-len(dataset) // batch_size))
+        self.batches = batches[rank::num_replicas] or batches[:1]
+
+    def __len__(self) -> int:
+        """Return the number of batches of this rank."""
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Tensor]:  # type: ignore[override]
+        """Yield indices (B,)."""
+        yield from self.batches

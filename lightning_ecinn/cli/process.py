@@ -12,13 +12,21 @@ from contextlib import contextmanager
 import wandb
 
 from lightning_ecinn.cli.parsing import is_debugging
+from lightning_ecinn.interruption import SIGNALS, WATCH
+from lightning_ecinn.plain_text import plain
 
-__all__ = ["same_environment_afterwards", "without_noise"]
+__all__ = [
+    "describe_error",
+    "same_environment_afterwards",
+    "watching_signals",
+    "without_noise",
+]
 
 _IRRELEVANT_WARNINGS = (
     ".*does not have many workers.*",
     ".*Checkpoint directory .* exists and is not empty.*",
     ".*Experiment logs directory .* exists and is not empty.*",
+    ".*Grad strides do not match bucket view strides.*",
     ".*The number of training batches .* is smaller than the logging interval.*",
     ".*LightningCLI's args parameter is intended to run.*",
     r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
@@ -44,6 +52,26 @@ def same_environment_afterwards() -> Iterator[None]:
 
 
 @contextmanager
+def watching_signals() -> Iterator[None]:
+    """SIGINT and SIGTERM end a run properly; afterwards they are what they were."""
+    was_on = WATCH.is_on
+    WATCH.start(SIGNALS)
+    try:
+        yield
+    finally:
+        if not was_on:
+            WATCH.stop()
+
+
+def describe_error(error: Exception) -> str:
+    """What an error says; of the system's, what and where instead of their number."""
+    if isinstance(error, OSError) and error.filename is not None and error.args[1:]:
+        own = str(error)
+        return own if not own.startswith("[Errno") else f"{error.filename}: {error.strerror}."
+    return str(error)
+
+
+@contextmanager
 def without_noise() -> Iterator[None]:
     """Hide notes of libraries that don't concern the user; show warnings as one sentence."""
     notes = logging.getLogger("pytorch_lightning.utilities.rank_zero")
@@ -64,4 +92,4 @@ def _is_relevant(record: logging.LogRecord) -> bool:
 
 
 def _show_warning(message: Warning | str, *details: object, **more: object) -> None:
-    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"warning: {plain(' '.join(str(message).split()))}", file=sys.stderr)

@@ -1,0 +1,50 @@
+"""What is said when a signal has ended a command: where its work lies, and how to go on."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+from pytorch_lightning.cli import ArgsType
+
+from lightning_ecinn.cli.words import without_values
+from lightning_ecinn.interruption import Interrupted
+
+__all__ = ["describe_stop"]
+
+_PROGRAM = "python -m lightning_ecinn"
+
+
+def describe_stop(stop: Interrupted, args: ArgsType) -> str:
+    """Lines for the user.
+
+    Args:
+        stop: what ended the command.
+        args: its words.
+    """
+    words = sys.argv[1:] if args is None else args
+    if not isinstance(words, list) or words[:1] != ["fit"]:
+        return f"Stopped by {stop.name}: the command is not finished."
+    path = shlex.quote(_short(stop.checkpoint or ""))
+    if stop.unfinished == "test":
+        said = f"Stopped by {stop.name}: the training is finished, its test is not"
+        return f"{said}\n  test: {_PROGRAM} test --ckpt_path {path}" if stop.checkpoint else said
+    is_not = "are not" if stop.unfinished == "class means" else "is not"
+    said = f"Stopped by {stop.name}: the {stop.unfinished} {is_not} finished"
+    if stop.checkpoint is None:
+        return f"{said}, and no checkpoint was saved."
+    same = shlex.join(without_values(words, "--ckpt_path", "--ckpt"))
+    return "\n".join(
+        [
+            f"{said}; as far as it came, it lies in {_short(stop.checkpoint)}",
+            f"  go on:                    {_PROGRAM} {same} --ckpt_path {path}",
+            f"  or build its class means: {_PROGRAM} means --ckpt_path {path}",
+        ]
+    )
+
+
+def _short(path: str) -> str:
+    """Relative to the current folder where it lies below it."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here) if here in Path(path).parents else path)
