@@ -11,7 +11,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from lightning_ecinn.datamodules.batches.dataset import ImageArrays
-from lightning_ecinn.datamodules.batches.samplers import OrderedBatchSampler, TrainBatchSampler
+from lightning_ecinn.datamodules.batches.loader import ResumableLoader
+from lightning_ecinn.datamodules.batches.samplers import (
+    OrderedBatchSampler,
+    TrainBatchSampler,
+    WholeBatchSampler,
+)
 from lightning_ecinn.datamodules.batches.settings import LoaderSettings
 from lightning_ecinn.datamodules.batches.splits import stratified_split
 from lightning_ecinn.datamodules.checks import (
@@ -22,7 +27,9 @@ from lightning_ecinn.datamodules.checks import (
     check_description,
     check_shift,
     check_split,
+    check_splits,
 )
+from lightning_ecinn.plain_text import plain
 
 
 class InMemoryDataModule(pl.LightningDataModule):
@@ -33,7 +40,8 @@ class InMemoryDataModule(pl.LightningDataModule):
 
     Args:
         image_shape: (channels, height, width).
-        class_names: one name per class, in the order of the labels.
+        class_names: one name per class, in the order of the labels; characters that act on a
+            terminal become escapes.
         val_size: images held out of the training images for validation, every class in proportion.
         **loader: fields of `LoaderSettings`; they become attributes.
 
@@ -70,7 +78,7 @@ class InMemoryDataModule(pl.LightningDataModule):
         check_at_least(0, val_size=val_size)
         check_shift(settings.max_shift, image_shape)
         self.image_shape = tuple(image_shape)
-        self.class_names = list(class_names)
+        self.class_names = [plain(str(name)) for name in class_names]
         self.val_size = val_size
         self.batch_size = settings.batch_size
         self.eval_batch_size = settings.eval_batch_size
@@ -86,9 +94,10 @@ class InMemoryDataModule(pl.LightningDataModule):
         return len(self.class_names)
 
     def load(self, train: bool) -> tuple[Tensor, Tensor]:
-        """Return all training images, or all test images: (N, C, H, W) uint8 and labels (N,) int64.
+        """Return all training images, or all test images: (N, C, H, W) uint8 and labels (N,).
 
-        Called once for each, when first needed. Subclasses implement it.
+        Labels are int64, or whole numbers of another type, which become that. Called once for each,
+        when first needed. Subclasses implement it.
         """
         raise NotImplementedError(
             f"{type(self).__name__} does not say how to load its images: define load()."
@@ -106,7 +115,7 @@ class InMemoryDataModule(pl.LightningDataModule):
         train = split != "test"
         images, labels = self.load(train)
         source = f"{type(self).__name__}.load(train={train})"
-        check_arrays(images, labels, self.image_shape, self.num_classes, source)
+        labels = check_arrays(images, labels, self.image_shape, self.num_classes, source)
         if not train:
             return {"test": ImageArrays(images, labels)}
         if self.val_size >= len(labels):
@@ -158,7 +167,10 @@ class InMemoryDataModule(pl.LightningDataModule):
         """
         check_split(split)
         if split not in self._datasets:
-            self._datasets |= self.read(split)
+            found = self.read(split)
+            source = f"{type(self).__name__}.read({split!r})"
+            check_splits({n: d.labels for n, d in found.items()}, split, self.num_classes, source)
+            self._datasets |= found
         return self._datasets[split]
 
     def train_dataloader(self) -> DataLoader:
@@ -169,7 +181,7 @@ class InMemoryDataModule(pl.LightningDataModule):
         sampler = TrainBatchSampler(
             dataset, self.batch_size, self.seed, self.max_shift, self.flip, **self._ranks()
         )
-        return _loader(dataset, sampler)
+        return _loader(dataset, sampler, ResumableLoader)
 
     def val_dataloader(self) -> DataLoader | list:
         """Held-out training images in order; no loader at all if `val_size` is 0."""
@@ -180,14 +192,15 @@ class InMemoryDataModule(pl.LightningDataModule):
         return self.ordered_dataloader("test")
 
     def predict_dataloader(self) -> DataLoader:
-        """Images of `predict_split` in order."""
-        return self.ordered_dataloader(self.predict_split)
+        """Images of `predict_split` in order, in the same batches under any number of processes."""
+        dataset = self.dataset(self.predict_split)
+        return _loader(dataset, WholeBatchSampler(dataset, self.eval_batch_size, **self._ranks()))
 
     def ordered_dataloader(self, split: SplitName) -> DataLoader:
         """Return every image of `split` once, in order, unaugmented, shared out over the processes.
 
         Raises:
-            ValueError: there is no such split, or it has fewer images than there are processes.
+            ValueError: there is no such split, or it has no images.
         """
         return self._ordered(split, self.eval_batch_size)
 
@@ -211,9 +224,11 @@ class InMemoryDataModule(pl.LightningDataModule):
         return {"num_replicas": self.trainer.world_size, "rank": self.trainer.global_rank}
 
 
-def _loader(dataset: ImageArrays, sampler: Sampler) -> DataLoader:
+def _loader(
+    dataset: ImageArrays, sampler: Sampler, loader: type[DataLoader] = DataLoader
+) -> DataLoader:
     """Wrap a sampler of whole batches; its own generator leaves torch's global one untouched."""
-    return DataLoader(
+    return loader(
         dataset,
         sampler=sampler,
         batch_size=None,

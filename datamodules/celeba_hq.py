@@ -26,13 +26,14 @@ class CelebAHQ(ImageFilesDataModule):
     r"""Faces with (label 1) and without (label 0) one attribute, 3 x resolution x resolution.
 
     From Section 4.3 of the ECINN paper, https://arxiv.org/abs/2103.13701. What is in `root` decides
-    what is read, the first of these that is found there or in the folder that unpacking makes:
+    what is read, the first of these that is found there or in a folder of it:
 
     - the CelebAMask-HQ release, 30,000 pictures of 1024 x 1024: `CelebA-HQ-img/` and
       `CelebAMask-HQ-attribute-anno.txt`;
     - the same in `CelebAMask-HQ.zip`, which is not unpacked; `root` may be the archive itself;
-    - CelebA, 202,599 pictures of 178 x 218: `img_align_celeba/` and `list_attr_celeba.txt`, also as
-      torchvision puts them below `celeba/`. The central 178 x 178 pixels are used.
+    - CelebA, 202,599 pictures of 178 x 218, whose central 178 x 178 are used: `img_align_celeba/`
+      or its zip, and `list_attr_celeba.txt`. CelebA's own folders `Anno/`, `Eval/` and `Img/` are
+      read, and Kaggle's form, packed or not: CSV tables, and a folder of pictures in a folder.
 
     The split is CelebA's own, by `CelebA-HQ-to-CelebA-mapping.txt` (24,183 training, 2,993
     validation and 2,824 test images) or `list_eval_partition.txt`. A CelebA-HQ without its mapping

@@ -1,6 +1,6 @@
 """Errors for data and settings that cannot work, each in one sentence."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -41,13 +41,10 @@ def check_shares(**settings: float) -> None:
             raise ValueError(f"{name} is {value}; give a number from 0 to less than 1.")
 
 
-def check_enough(num_images: int, num_ranks: int) -> None:
-    """Raise a ValueError if there are fewer images than processes."""
-    if num_images < num_ranks:
-        raise ValueError(
-            f"{num_images} images cannot be shared by {num_ranks} processes: "
-            "give at least one image per process, or train with fewer devices."
-        )
+def check_any(num_images: int) -> None:
+    """Raise a ValueError if there are no images."""
+    if num_images == 0:
+        raise ValueError("There are no images in this split: give it at least one.")
 
 
 def check_description(image_shape: Sequence[int], class_names: Sequence[str]) -> None:
@@ -76,21 +73,24 @@ def check_shift(max_shift: int, image_shape: Sequence[int]) -> None:
 
 def check_arrays(
     images: Tensor, labels: Tensor, image_shape: Sequence[int], num_classes: int, source: str
-) -> None:
+) -> Tensor:
     """Check what `load` returned.
 
     Args:
         images: should be (N, C, H, W) uint8.
-        labels: should be (N,) int64 in 0 .. num_classes - 1.
+        labels: should be (N,) whole numbers in 0 .. num_classes - 1.
         image_shape: the announced (C, H, W).
         num_classes: the announced number of classes.
         source: what to call the culprit in the message, such as "MyData.load(train=True)".
 
+    Returns:
+        The labels as int64.
+
     Raises:
         ValueError: one sentence about the first thing that is wrong.
     """
-    _check_dtype(images, torch.uint8, "images", "grey levels 0..255", source)
-    _check_dtype(labels, torch.int64, "labels", "class numbers", source)
+    check_images(images, f"{source} returned")
+    labels = whole_labels(labels, f"{source} returned")
     if tuple(images.shape[1:]) != tuple(image_shape):
         raise ValueError(
             f"{source} returned images of shape {tuple(images.shape)}, but image_shape is "
@@ -103,18 +103,56 @@ def check_arrays(
         )
     if len(images) == 0:
         raise ValueError(f"{source} returned no images: return at least one.")
-    _check_range(labels, num_classes, source)
+    check_range(labels, num_classes, source)
+    return labels
 
 
-def _check_dtype(value: object, dtype: torch.dtype, name: str, meaning: str, source: str) -> None:
-    if not isinstance(value, Tensor) or value.dtype != dtype:
-        given = value.dtype if isinstance(value, Tensor) else type(value).__name__
+def check_splits(labels: Mapping[str, Tensor], split: str, num_classes: int, source: str) -> None:
+    """Raise a ValueError unless what was read holds `split`, with labels of the known classes."""
+    if split not in labels:
         raise ValueError(
-            f"{source} returned {name} of type {given}: return a {dtype} tensor ({meaning})."
+            f"{source} returned {', '.join(labels) or 'nothing'}: return {split!r} too."
+        )
+    for some_labels in labels.values():
+        if len(some_labels):
+            check_range(some_labels, num_classes, source)
+
+
+def check_images(images: object, source: str) -> None:
+    """Raise a ValueError unless these are grey levels of 8 bits."""
+    if not isinstance(images, Tensor) or images.dtype != torch.uint8:
+        raise ValueError(
+            f"{source} images of type {_type(images)}: give a torch.uint8 tensor (grey levels "
+            "0..255)."
         )
 
 
-def _check_range(labels: Tensor, num_classes: int, source: str) -> None:
+def whole_labels(labels: object, source: str) -> Tensor:
+    """Return labels of any type of numbers as int64.
+
+    Raises:
+        ValueError: these are no numbers, or not all of them are whole.
+    """
+    if not isinstance(labels, Tensor) or labels.dtype.is_complex:
+        raise ValueError(
+            f"{source} labels of type {_type(labels)}: give a torch.int64 tensor (class numbers)."
+        )
+    whole = labels.detach().long()
+    if labels.dtype.is_floating_point and not torch.equal(whole.to(labels.dtype), labels):
+        wrong = labels[whole.to(labels.dtype) != labels].flatten()
+        raise ValueError(
+            f"{source} labels that are no whole numbers ({len(wrong):,} of {labels.numel():,}, the "
+            f"first is {wrong[0].item():g}): give class numbers 0, 1, 2 and so on."
+        )
+    return whole
+
+
+def _type(value: object) -> str:
+    return str(value.dtype) if isinstance(value, Tensor) else type(value).__name__
+
+
+def check_range(labels: Tensor, num_classes: int, source: str) -> None:
+    """Raise a ValueError unless labels (N,) are in 0 .. num_classes - 1; N is 1 or more."""
     lowest, highest = int(labels.min()), int(labels.max())
     if lowest < 0 or highest >= num_classes:
         raise ValueError(

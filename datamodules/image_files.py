@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
@@ -113,7 +115,9 @@ class ImageFilesDataModule(InMemoryDataModule):
 
     def _cached(self, index: LabelledFiles) -> CachedImages:
         title = type(self).__name__.lower()
-        return cached_images(index.files, index.names, self.format, self.cache, title)
+        with warnings.catch_warnings():  # of large pictures, whose size is checked; see `decode`
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return cached_images(index.files, index.names, self.format, self.cache, title)
 
 
 def find_present(files: Files, names: Sequence[str], table: str) -> tuple[list[int], list[str]]:

@@ -17,6 +17,7 @@ from lightning_ecinn.datamodules.image_files import (
 )
 from lightning_ecinn.datamodules.readers.files import open_files
 from lightning_ecinn.datamodules.readers.table import Table, read_table
+from lightning_ecinn.plain_text import plain
 
 _SPLIT_WORDS = {
     "train": ("train", "training"),
@@ -34,8 +35,9 @@ class LabelledImages(ImageFilesDataModule):
         scans/0002.png,ill
 
     The classes are the different labels, sorted, as numbers if all of them are. Files without a row
-    are no part of the data. Pictures are turned as their EXIF data say and resized to a square;
-    what is transparent becomes white; 16-bit grey levels are scaled so that 65535 is white.
+    are no part of the data. Paths start from `root` and stay in it; those of Windows are read too.
+    Pictures are turned as their EXIF data say and resized to a square; what is transparent becomes
+    white; 16-bit grey levels are scaled so that 65535 is white.
 
     Args:
         root: folder or zip archive that the names of the files start from.
@@ -94,9 +96,11 @@ class LabelledImages(ImageFilesDataModule):
             raise ValueError(f"channels is {channels}; give 1 for grey or 3 for colour.")
         self.root = Path(root).expanduser().absolute()
         # Now, not in setup: whoever builds the model asks at once how many classes there are.
-        self._table = read_table(open_files(self.root), csv)
-        self._names = self._table.unique(file_column, "file_column")
-        self._labels = self._table.column(label_column, "label_column")
+        place = open_files(self.root)
+        self._table = read_table(place, csv)
+        self._names = self._table.pictures(file_column, "file_column", place)
+        labels = self._table.column(label_column, "label_column")
+        self._labels = [plain(label) for label in labels]
         self._given = self._table.column(split_column, "split_column") if split_column else None
         super().__init__(
             (channels, resolution, resolution),
@@ -148,12 +152,18 @@ def _class_names(labels: list[str], table: Table, column: str) -> list[str]:
             f"label_column {column!r} of {table} holds one label only, {names[0]!r}: there must be "
             "two or more classes."
         )
-    if 2 * len(names) > len(labels):
+    if len(names) > 2 and 2 * len(names) > len(labels):
         raise ValueError(
             f"label_column {column!r} of {table} holds {len(names)} different labels in "
             f"{len(labels)} rows: name a column of classes."
         )
     try:
-        return sorted(names, key=float)
+        numbers = {name: float(name) for name in names}
     except ValueError:
         return names
+    if len(set(numbers.values())) < len(names):
+        raise ValueError(
+            f"label_column {column!r} of {table} writes a number in several ways "
+            f"({', '.join(names)}): write each class in one."
+        )
+    return sorted(names, key=float)

@@ -1,8 +1,10 @@
 """MNIST: all of it, or the sample that ships with this package."""
 
+import os
+import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +15,7 @@ from torch import Tensor
 from lightning_ecinn.datamodules.base import InMemoryDataModule
 from lightning_ecinn.datamodules.checks import DataNotFoundError
 from lightning_ecinn.datamodules.readers.idx import find_idx, read_idx
+from lightning_ecinn.plain_text import short
 
 SAMPLE = Path(__file__).parent / "data" / "mnist_sample.npz"
 _VAL_SIZE = {"full": 5000, "sample": 1000}
@@ -122,18 +125,36 @@ def _missing(root: Path) -> list[Path]:
 
 
 def _download_or_explain(root: Path) -> None:
+    folder = _stems(root, train=True)[0].parent
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        _download(root)
+        _download_beside(root)
         reason = "it left files out" if _missing(root) else None
     except (
         Exception
     ) as error:  # whatever breaks (network, disk, torchvision itself), the remedy is the same
         reason = _few_words(error)
-    if reason:
-        folder = _stems(root, train=True)[0].parent
+    if reason and _missing(root):
+        for path in new:  # what a wrong `root` made
+            with suppress(OSError):
+                path.rmdir()
         raise DataNotFoundError(
             f"MNIST is not in {folder} and downloading it failed ({reason}); {_HINT}."
         )
+
+
+def _download_beside(root: Path) -> None:
+    """Download into a folder of its own: files get their final names when they are whole."""
+    part = root / ".mnist.part"
+    try:
+        _download(part)
+        for missing in _missing(root):
+            found = find_idx(part / missing.relative_to(root))
+            if found is not None:
+                missing.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(found, missing.with_name(found.name))
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _download(root: Path) -> None:
@@ -145,8 +166,7 @@ def _download(root: Path) -> None:
 
 
 def _few_words(error: Exception) -> str:
-    first_line = (str(error).strip().splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first_line[:120]}".rstrip(": ")
+    return f"{type(error).__name__}: {short(error)}".rstrip(": ")
 
 
 @contextmanager

@@ -7,12 +7,13 @@ import json
 import os
 import shutil
 import sys
+import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -24,11 +25,17 @@ from tqdm import tqdm
 from lightning_ecinn.datamodules.checks import DataNotFoundError
 from lightning_ecinn.datamodules.readers.decode import decode
 from lightning_ecinn.datamodules.readers.files import Files
+from lightning_ecinn.plain_text import short
 
 __all__ = ["CachedImages", "Format", "cached_images", "default_folder"]
 
 _VERSION = 1
 """Part of every key: raise it when decoding changes."""
+_ABOUT, _IMAGES = "about.json", "images.npy"
+_NONE_THERE = (
+    *(FileNotFoundError, NotADirectoryError, IsADirectoryError, EOFError),
+    *(ValueError, KeyError, TypeError, AttributeError, RecursionError),  # of damaged ones
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,8 @@ def cached_images(
 
     A cache belongs to these names, sizes and times of change (checksums in an archive) and this
     format; anything else gets a cache of its own. It is complete as soon as it has its name, and
-    one process makes it while the others wait. Caches may be deleted at any time.
+    one process makes it while the others wait. It is never changed: one that is damaged, as its
+    checksums tell, is replaced by a new one. Caches may be deleted at any time.
 
     Args:
         files: where the pictures are.
@@ -85,13 +93,13 @@ def cached_images(
     """
     place = folder / f"{title}-{form.size}-{_key(files, names, form)}"
     with _usable(folder):
-        found = _open(place)
+        found = _open(place, names, form)
         if found is None:
             with _exclusive(place):
-                found = _open(place)  # perhaps another process has just made it
+                found = _open(place, names, form)  # perhaps another process has just made it
                 if found is None:
                     _make(place, files, names, form)
-                    found = _open(place)
+                    found = _open(place, names, form)
     if found is None:
         raise ValueError(f"The cache {place} cannot be read back: give another `cache` folder.")
     return found
@@ -104,16 +112,42 @@ def _key(files: Files, names: Sequence[str], form: Format) -> str:
     return state.hexdigest()[:16]
 
 
-def _open(place: Path) -> CachedImages | None:
-    """Map a cache; None where there is none, or what is there is damaged."""
+def _open(place: Path, names: Sequence[str], form: Format) -> CachedImages | None:
+    """Map a cache; None where there is none, or what is there is damaged or of an earlier version.
+
+    The images are read once for their checksum, at more than 1 GB/s from memory, which also brings
+    them there. A file that is cut off must not be mapped: whoever reads beyond its end is killed.
+    """
     try:
-        about = json.loads((place / "about.json").read_text())
+        about = json.loads((place / _ABOUT).read_text(encoding="utf-8"))
+        sums = about.pop("checksums")
+        with (place / _IMAGES).open("rb") as file:
+            if sums != {"about": _text_sum(about), "images": _sum(file)}:
+                return None
         # Copy on write: torch wants writable memory, and nothing ever reaches the file.
-        pixels = np.load(place / "images.npy", mmap_mode="c")
+        pixels = np.load(place / _IMAGES, mmap_mode="c")
         unreadable = {int(index): why for index, why in about["unreadable"].items()}
-        return CachedImages(torch.from_numpy(pixels), unreadable, place)
-    except (FileNotFoundError, ValueError, KeyError):
+    except _NONE_THERE:
         return None
+    if pixels.shape != _shape(names, form) or pixels.dtype != np.uint8:
+        return None
+    return CachedImages(torch.from_numpy(pixels), unreadable, place)
+
+
+def _shape(names: Sequence[str], form: Format) -> tuple[int, int, int, int]:
+    return len(names), form.channels, form.size, form.size
+
+
+def _sum(file: BinaryIO) -> int:
+    """Return the checksum of a file from here on."""
+    state = 0
+    while part := file.read(2**20):
+        state = zlib.crc32(part, state)
+    return state
+
+
+def _text_sum(about: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(about, sort_keys=True).encode())
 
 
 def _make(place: Path, files: Files, names: Sequence[str], form: Format) -> None:
@@ -124,17 +158,21 @@ def _make(place: Path, files: Files, names: Sequence[str], form: Format) -> None
     part = place.with_name(f"{place.name}.part-{os.getpid()}")
     part.mkdir()
     try:
-        with (part / "images.npy").open("wb") as out:
+        with (part / _IMAGES).open("w+b") as out:
             unreadable = _write_pixels(out, files, names, form)
             out.flush()
             os.fsync(out.fileno())
+            out.seek(0)
+            image_sum = _sum(out)
         if len(unreadable) == len(names):
             raise ValueError(
                 f"None of {len(names):,} pictures in {files} can be read; of {names[0]}, Pillow "
                 f"says: {unreadable[0]}."
             )
-        about = {"files": str(files), "format": asdict(form), "unreadable": unreadable}
-        (part / "about.json").write_text(json.dumps(about, indent=1))
+        named = {str(index): why for index, why in unreadable.items()}
+        about: dict[str, Any] = {"files": str(files), "format": asdict(form), "unreadable": named}
+        about["checksums"] = {"about": _text_sum(about), "images": image_sum}
+        (part / _ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
         part.rename(place)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
@@ -145,8 +183,7 @@ def _write_pixels(
     out: BinaryIO, files: Files, names: Sequence[str], form: Format
 ) -> dict[int, str]:
     """Decode in parallel (Pillow frees the interpreter), write in order; return what failed."""
-    shape = (len(names), form.channels, form.size, form.size)
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    header = {"descr": "|u1", "fortran_order": False, "shape": _shape(names, form)}
     np.lib.format.write_array_header_1_0(out, header)
     black, unreadable = bytes(form.channels * form.size**2), {}
     for index, pixels in enumerate(_decoded(files, names, form)):
@@ -190,7 +227,7 @@ def _cpus() -> int:
 
 
 def _few_words(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]
+    return short(error) or type(error).__name__
 
 
 def _check_space(folder: Path, needed: int) -> None:

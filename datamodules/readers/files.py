@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import copy
+import errno
 import os
+import posixpath
 import threading
 from pathlib import Path
 from stat import S_ISREG
-from typing import Protocol
-from zipfile import BadZipFile, ZipFile, is_zipfile
+from typing import IO, Protocol
+from zipfile import ZipFile, ZipInfo, is_zipfile
 
 from lightning_ecinn.datamodules.checks import DataNotFoundError
+from lightning_ecinn.plain_text import plain, short
 
 __all__ = ["Archive", "Files", "Folder", "open_files", "some"]
+
+_MOST_BYTES = 2**28
+"""Of one file, unpacked: a photograph of 50 megapixels needs a tenth of it, or all uncompressed."""
+_NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 class Files(Protocol):
@@ -26,7 +33,7 @@ class Files(Protocol):
         """Return what changes with the content of the file `name`; None: there is no such file."""
 
     def read(self, name: str) -> bytes:
-        """Return the content of the file `name`."""
+        """Return the content of the file `name`; a ValueError if it is too large or damaged."""
 
     def within(self, folder: str) -> list[str]:
         """Return the names, not their paths, of what is directly in `folder`; "" is the top."""
@@ -54,13 +61,19 @@ class Folder:
         """Return size and time of the last change."""
         try:
             status = os.stat(os.path.join(self.path, name))
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError as error:
+            if error.errno in _NO_SUCH_FILE:
+                return None
+            raise
+        except ValueError:  # no file's name has a NUL
             return None
         return f"{status.st_size} {status.st_mtime_ns}" if S_ISREG(status.st_mode) else None
 
     def read(self, name: str) -> bytes:
-        """Return the content of a file."""
-        return (self.path / name).read_bytes()
+        """Return the content of a file; raises ValueError if it is too large."""
+        with (self.path / name).open("rb") as file:
+            _check_bytes(os.fstat(file.fileno()).st_size)
+            return file.read(_MOST_BYTES)
 
     def within(self, folder: str) -> list[str]:
         """Return the names directly in `folder`, none if it is missing."""
@@ -87,9 +100,10 @@ class Archive:
         self._lock = threading.Lock()
         self._process: int | None = None
         self._open: ZipFile
+        self._entries: dict[str, ZipInfo]
 
     def __str__(self) -> str:
-        return f"{self.path}/{self.prefix}".rstrip("/")
+        return plain(f"{self.path}/{self.prefix}".rstrip("/"))
 
     def below(self, folder: str) -> Archive:
         """Return the same archive with names that begin below a folder of it."""
@@ -99,35 +113,73 @@ class Archive:
 
     def stamp(self, name: str) -> str | None:
         """Return size and checksum."""
-        entry = self._zip.NameToInfo.get(self.prefix + name)
+        entry = self._opened()[1].get(self.prefix + name)
         return None if entry is None else f"{entry.file_size} {entry.CRC:08x}"
 
     def read(self, name: str) -> bytes:
-        """Return the content of a file; raises BadZipFile where it is damaged."""
-        return self._zip.read(self.prefix + name)
+        """Return the content of a file; raises ValueError if it is too large or damaged."""
+        archive, entries = self._opened()
+        entry = entries[self.prefix + name]
+        _check_bytes(entry.file_size)
+        try:
+            with archive.open(entry) as file:
+                return _unpacked(file)
+        except OSError as error:
+            if error.errno not in (None, errno.EINVAL):  # of the disk, not of the archive
+                raise
+            raise ValueError(f"its part of the archive is damaged ({short(error)})") from None
+        except Exception as error:  # a wrong checksum, a password, an unknown compression, ...
+            raise ValueError(short(error, 300) or type(error).__name__) from None
 
     def within(self, folder: str) -> list[str]:
         """Return the names directly in `folder`."""
         start = self.prefix + (folder.strip("/") + "/" if folder else "")
-        inside = (name[len(start) :] for name in self._zip.NameToInfo if name.startswith(start))
+        inside = (name[len(start) :] for name in self._opened()[1] if name.startswith(start))
         return sorted({name.split("/")[0] for name in inside} - {""})
 
-    @property
-    def _zip(self) -> ZipFile:
+    def _opened(self) -> tuple[ZipFile, dict[str, ZipInfo]]:
+        """This process's handle, and the files by their names."""
         with self._lock:
             if self._process != os.getpid():
+                file = self.path.open("rb")
                 try:
-                    self._open = ZipFile(self.path.open("rb"))
-                except BadZipFile as error:
-                    raise ValueError(_DAMAGED.format(path=self.path, error=error)) from None
+                    self._open = ZipFile(file)
+                except Exception as error:  # headers can be wrong in every way
+                    file.close()
+                    raise ValueError(_DAMAGED.format(path=self.path, error=short(error))) from None
+                self._entries = _named(self._open)
                 self._process = os.getpid()
-            return self._open
+            return self._open, self._entries
 
 
 _DAMAGED = (
     "{path} is no zip archive that can be read ({error}): it is damaged or its download broke off; "
     "fetch it again."
 )
+
+
+def _named(archive: ZipFile) -> dict[str, ZipInfo]:
+    """Files by the names that a folder would give them; some packers' slashes are backslashes."""
+    entries = [entry for entry in archive.infolist() if not entry.filename.endswith(("/", "\\"))]
+    named = {posixpath.normpath(entry.filename): entry for entry in entries}
+    for entry in entries:
+        named.setdefault(posixpath.normpath(entry.filename.replace("\\", "/")), entry)
+    return named
+
+
+def _check_bytes(number: int) -> None:
+    if number > _MOST_BYTES:
+        raise ValueError(f"it has {number / 1e6:,.0f} MB, more than {_MOST_BYTES / 1e6:.0f} MB")
+
+
+def _unpacked(file: IO[bytes]) -> bytes:
+    """Unpack a file that may be larger than it claims, in steps that cannot explode."""
+    parts, number = [], 0
+    while part := file.read(4096):
+        parts.append(part)
+        number += len(part)
+        _check_bytes(number)
+    return b"".join(parts)
 
 
 def open_files(path: Path) -> Folder | Archive:
@@ -150,9 +202,8 @@ def open_files(path: Path) -> Folder | Archive:
 
 def some(names: list[str], limit: int = 3) -> str:
     """Return a few of many names: "a.jpg, b.jpg, c.jpg, ... (17 in all)"."""
-    if len(names) <= limit:
-        return ", ".join(names) or "nothing"
-    return f"{', '.join(names[:limit])}, ... ({len(names):,} in all)"
+    shown = ", ".join(short(name, 80) for name in names[:limit]) or "nothing"
+    return shown if len(names) <= limit else f"{shown}, ... ({len(names):,} in all)"
 
 
 def _neighbours(path: Path) -> str:

@@ -10,12 +10,14 @@ import gzip
 import zlib
 from math import prod
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
 from torch import Tensor
 
 _UNSIGNED_BYTE = 0x08
+_MOST_BYTES = 2**28
 
 
 def read_idx(path: Path | str) -> Tensor:
@@ -29,21 +31,17 @@ def read_idx(path: Path | str) -> Tensor:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no IDX file of unsigned bytes, or it is cut off or too long.
+        ValueError: it is no IDX file of unsigned bytes, or it is cut off, too long or large.
     """
     path = Path(path)
-    content = _read_bytes(path)
-    start = 4 + 4 * _num_dims(content, path)
-    if len(content) < start:
-        raise ValueError(f"{path} ends inside its header: delete it and fetch it again.")
-    shape = np.frombuffer(content[4:start], ">u4").tolist()
-    values = np.frombuffer(content[start:], np.uint8)
-    if len(values) != prod(shape):
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            return torch.from_numpy(_read(file, path))
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(
-            f"{path} holds {len(values)} values, but its header announces {shape}: "
-            "it is damaged or its download broke off; delete it and fetch it again."
-        )
-    return torch.from_numpy(values.reshape(shape).copy())
+            f"{path} cannot be decompressed ({error}): it is damaged or its download broke off; "
+            "delete it and fetch it again."
+        ) from None
 
 
 def find_idx(stem: Path) -> Path | None:
@@ -53,22 +51,32 @@ def find_idx(stem: Path) -> Path | None:
     )
 
 
-def _read_bytes(path: Path) -> bytes:
-    if path.suffix != ".gz":
-        return path.read_bytes()
-    try:
-        return gzip.decompress(path.read_bytes())
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+def _read(file: IO[bytes] | gzip.GzipFile, path: Path) -> np.ndarray:
+    """Read one byte more than the header announces: a small file may unpack to a large one."""
+    num_dims = _num_dims(file.read(4), path)
+    sizes = file.read(4 * num_dims)
+    if len(sizes) < 4 * num_dims:
+        raise ValueError(f"{path} ends inside its header: delete it and fetch it again.")
+    shape = np.frombuffer(sizes, ">u4").tolist()
+    if prod(shape) > _MOST_BYTES:
         raise ValueError(
-            f"{path} cannot be decompressed ({error}): it is damaged or its download broke off; "
-            "delete it and fetch it again."
-        ) from None
+            f"{path} announces {shape}, which is more than {_MOST_BYTES / 1e6:.0f} MB: give "
+            "MNIST's own."
+        )
+    content = bytearray(file.read(prod(shape) + 1))  # can be written to, as torch wants it
+    if len(content) != prod(shape):
+        more = " or more" if len(content) > prod(shape) else ""
+        raise ValueError(
+            f"{path} holds {len(content)} values{more}, but its header announces {shape}: "
+            "it is damaged or its download broke off; delete it and fetch it again."
+        )
+    return np.frombuffer(content, np.uint8).reshape(shape)
 
 
-def _num_dims(content: bytes, path: Path) -> int:
-    if len(content) < 4 or content[:3] != bytes([0, 0, _UNSIGNED_BYTE]) or content[3] == 0:
+def _num_dims(magic: bytes, path: Path) -> int:
+    if len(magic) < 4 or magic[:3] != bytes([0, 0, _UNSIGNED_BYTE]) or not 1 <= magic[3] <= 4:
         raise ValueError(
-            f"{path} starts with the bytes {content[:4].hex(' ') or '(none)'}, but an IDX file of "
+            f"{path} starts with the bytes {magic.hex(' ') or '(none)'}, but an IDX file of "
             "unsigned bytes starts with 00 00 08 and its number of dimensions: give MNIST's own."
         )
-    return content[3]
+    return magic[3]

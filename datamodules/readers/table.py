@@ -9,8 +9,13 @@ from pathlib import Path
 
 from lightning_ecinn.datamodules.checks import DataNotFoundError
 from lightning_ecinn.datamodules.readers.files import Archive, Folder, some
+from lightning_ecinn.datamodules.readers.paths import OutsideError, path_within
+from lightning_ecinn.plain_text import short
 
 __all__ = ["Table", "read_table"]
+
+_NO_VALUE = ("", "nan", "na", "n/a", "#n/a", "<na>", "null")
+"""What pandas, R and spreadsheets write where there is nothing, in any case."""
 
 
 class Table:
@@ -20,12 +25,16 @@ class Table:
         path: what to call the table in messages.
         names: the columns' names.
         rows: their values, as many in each row.
+        lines: where in the file each row is, for messages.
     """
 
-    def __init__(self, path: str, names: list[str], rows: list[list[str]]) -> None:
+    def __init__(
+        self, path: str, names: list[str], rows: list[list[str]], lines: list[int]
+    ) -> None:
         self.path = path
         self.names = names
         self.rows = rows
+        self.lines = lines
 
     def __str__(self) -> str:
         return self.path
@@ -38,8 +47,52 @@ class Table:
             argument: what the user calls it, for messages.
 
         Raises:
-            ValueError: there is no such column, or a row has nothing in it.
+            ValueError: there is no such column, or two, or a row has nothing in it.
         """
+        place = self._place(name, argument)
+        values = [row[place].strip() for row in self.rows]
+        lines = zip(self.lines, values, strict=True)
+        empty = [str(line) for line, value in lines if value.lower() in _NO_VALUE]
+        if empty:
+            said = sorted({value for value in values if value.lower() in _NO_VALUE} - {""})
+            raise ValueError(
+                f"{argument} {name!r} of {self} is empty"
+                f"{f' (or says {some(list(map(repr, said)))})' if said else ''} in "
+                f"row{'s' if len(empty) > 1 else ''} {some(empty, 8)}: fill it in, or remove what "
+                "has no value."
+            )
+        return values
+
+    def pictures(self, name: str, argument: str, files: Folder | Archive) -> list[str]:
+        """Return a column of files, each by the one name that it has within `files`.
+
+        Raises:
+            ValueError: a file is outside of them or there twice, or as `column`.
+        """
+        values = self.column(name, argument)
+        paths = []
+        first: dict[str, tuple[str, int]] = {}
+        for row, value in zip(self.lines, values, strict=True):
+            try:
+                path = path_within(files, value)
+            except OutsideError:
+                raise ValueError(
+                    f"{self} has {value!r} in row {row}, which is outside of {files}: name files "
+                    "by their paths from there, and move in what is elsewhere."
+                ) from None
+            other, before = first.setdefault(path, (value, row))
+            if before != row:
+                again = "" if value == other else f" as {value!r}"
+                raise ValueError(
+                    f"{self} has {other!r} in row {before} and{again} in row {row}: keep one of "
+                    "them, or the same picture could be trained on and tested with."
+                )
+            paths.append(path)
+        return paths
+
+    def _place(self, name: str, argument: str) -> int:
+        if self.names.count(name) > 1:
+            raise ValueError(f"{argument} is {name!r}, but {self} has two columns of this name.")
         if name not in self.names:
             close = get_close_matches(name, self.names, 1)
             hint = f"; did you mean {close[0]!r}?" if close else "."
@@ -47,26 +100,7 @@ class Table:
                 f"{argument} is {name!r}, but the columns of {self} are "
                 f"{', '.join(map(repr, self.names))}{hint}"
             )
-        place = self.names.index(name)
-        values = [row[place].strip() for row in self.rows]
-        if "" in values:
-            raise ValueError(
-                f"{argument} {name!r} of {self} is empty in row {2 + values.index('')}: fill it "
-                "in, or remove the row."
-            )
-        return values
-
-    def unique(self, name: str, argument: str) -> list[str]:
-        """Return a column in which nothing may be there twice; raises ValueError as `column`."""
-        values = self.column(name, argument)
-        first: dict[str, int] = {}
-        for row, value in enumerate(values, start=2):
-            if first.setdefault(value, row) != row:
-                raise ValueError(
-                    f"{self} has {value!r} in row {first[value]} and in row {row}: keep one of "
-                    "them, or the same picture could be trained on and tested with."
-                )
-        return values
+        return self.names.index(name)
 
 
 def read_table(files: Folder | Archive, name: str) -> Table:
@@ -86,31 +120,42 @@ def read_table(files: Folder | Archive, name: str) -> Table:
     except UnicodeDecodeError:
         raise ValueError(f"{path} is not text in UTF-8: save it as such.") from None
     delimiter = max(",;\t", key=text.partition("\n")[0].count)
-    reader = csv.reader(StringIO(text), delimiter=delimiter, skipinitialspace=True)
-    lines = [line for line in reader if any(line)]
-    if len(lines) < 2:
+    reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    try:
+        rows = [(reader.line_num, row) for row in reader if any(row)]
+    except csv.Error as error:  # such as a quote that is never closed
+        raise ValueError(f"{path} is damaged in row {reader.line_num} ({short(error)}).") from None
+    if len(rows) < 2:
         raise ValueError(
-            f"{path} has {len(lines)} lines: give one with the columns' names and a row for each "
+            f"{path} has {len(rows)} lines: give one with the columns' names and a row for each "
             "picture."
         )
-    names, *rows = lines
-    for number, row in enumerate(rows, start=2):
+    (_, names), *rows = rows
+    for number, row in rows:
         if len(row) != len(names):
             raise ValueError(
                 f"Row {number} of {path} has {len(row)} values for {len(names)} columns: put "
                 f"quotes around values that contain {delimiter!r}."
             )
-    return Table(path, [column.strip() for column in names], rows)
+    lines, values = zip(*rows, strict=True)
+    return Table(path, [column.strip() for column in names], list(values), list(lines))
 
 
 def _content(files: Folder | Archive, name: str) -> tuple[str, bytes]:
     if files.stamp(name) is not None:
-        return f"{files}/{name}", files.read(name)
+        return str(Path(str(files), name)), _read(files, name)
     path = Path(name).expanduser()
     if path.is_file():
-        return str(path), path.read_bytes()
+        return str(path), _read(Folder(path.parent), path.name)
     held = files.within("")
     tables = [one for one in held if one.lower().endswith((".csv", ".tsv", ".txt"))]
     raise DataNotFoundError(
         f"csv is {name!r}, but {files} has no such file: it holds {some(tables or held, 8)}."
     )
+
+
+def _read(files: Folder | Archive, name: str) -> bytes:
+    try:
+        return files.read(name)
+    except ValueError as error:
+        raise ValueError(f"{Path(str(files), name)} cannot be read: {short(error, 300)}.") from None

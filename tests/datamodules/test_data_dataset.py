@@ -89,3 +89,22 @@ def test_a_data_set_may_be_some_rows_of_shared_images():
     assert batch.labels.tolist() == [9, 7]
     assert batch.indices.tolist() == [2, 0]
     assert torch.equal(dataset.images, images[[4, 1, 5]])
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (random_images().float(), torch.arange(6), "images of type torch.float32"),
+        (random_images()[0], torch.arange(3), r"images of shape \(3, 7, 5\)"),
+        (random_images(), torch.arange(5), r"labels of shape \(5,\): .* one label per image"),
+        (random_images(1), torch.tensor(0), r"labels of shape \(\): .* one label per image"),
+        (random_images(), torch.arange(6) / 2, "no whole numbers"),
+    ],
+)
+def test_arrays_that_cannot_work(images, labels, message):
+    with pytest.raises(ValueError, match=f"ImageArrays got .*{message}"):
+        ImageArrays(images, labels)
+
+
+def test_labels_of_any_type_become_int64():
+    assert ImageArrays(random_images(), torch.ones(6).bool()).labels.tolist() == [1] * 6

@@ -172,15 +172,6 @@ def test_a_build_that_fails_leaves_nothing_and_the_next_one_works(folder, tmp_pa
     assert levels(make(folder, tmp_path / "cache").images)[4] == 160
 
 
-@pytest.mark.parametrize("file", ["images.npy", "about.json"])
-def test_a_damaged_cache_is_made_again(folder, tmp_path, decoded, file):
-    make(folder, tmp_path / "cache")
-    (path,) = (tmp_path / "cache").glob(f"*/{file}")
-    path.write_bytes(path.read_bytes()[:-100])
-    assert levels(make(folder, tmp_path / "cache").images) == [0, 40, 80, 120, 160, 200]
-    assert len(decoded) == 12
-
-
 def test_a_file_that_the_disk_does_not_give_is_an_error(folder, tmp_path, monkeypatch):
     def fails(self, name):
         raise PermissionError(13, "Permission denied", name)

@@ -169,6 +169,12 @@ def test_settings_that_cannot_work(root, settings, message):
         ("file,label\n", "has 1 lines"),
         ("file,label\na.png,x\na.png,y\n", r"has 'a.png' in row 2 and in row 3"),
         ("file,label\na.png,x\nb.png,\n", r"'label' of .* is empty in row 3"),
+        ("file,label\na.png,x\n\nb.png,\nc.png,\n", r"'label' of .* is empty in rows 4, 5: fill"),
+        ("file,label\na.png,x\nb.png,nan\n", r"is empty \(or says 'nan'\) in row 3"),
+        ("file,label\na.png,NA\nb.png,1\nc.png,\n", r"empty \(or says 'NA'\) in rows 2, 4"),
+        ("file,label,label\na.png,x,y\n", "two columns of this name"),
+        ("file,label\na.png,1\nb.png,1.0\nc.png,1\n", r"several ways \(1, 1.0\)"),
+        ('file,label\na.png,"x' + "x" * 140000 + "\n", r"damaged in row \d+ \(field larger"),
         ("file,label\na.png,x\nb.png,y,z\n", r"Row 3 of .* has 3 values for 2 columns"),
         ("file,label\na.png,x\nb.png,x\n", "one label only, 'x'"),
         ("file,label\na.png,x\nb.png,y\nc.png,z\n", "3 different labels in 3 rows"),
@@ -199,3 +205,13 @@ def test_things_that_are_not_there(root, tmp_path):
         data(root, csv="mine.csv").prepare_data()
     with pytest.raises(DataNotFoundError, match=r"no folder and no zip archive .*nowhere"):
         data(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("classes", ["aab", "ab"])
+def test_as_few_pictures_as_there_are_classes(root, classes):
+    write(root, list(classes))
+    module = data(root, val_share=0)
+    assert len(module.dataset("train")) == len(classes)
+    assert module.val_dataloader() == []
+    with pytest.raises(ValueError, match="is a test image: add some, or change how they are split"):
+        module.test_dataloader()

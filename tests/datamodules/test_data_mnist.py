@@ -69,6 +69,39 @@ def test_prepare_data_downloads_what_is_missing(tmp_path, monkeypatch):
     assert len(data.dataset("train")) == 30
 
 
+def test_what_is_there_stays_when_the_rest_is_downloaded(tmp_path, monkeypatch):
+    write_mnist(tmp_path)
+    folder = tmp_path / "MNIST" / "raw"
+    mine = (folder / STEMS[0]).read_bytes()
+    (folder / STEMS[3]).unlink()
+    monkeypatch.setattr(mnist, "_download", lambda root: write_mnist(root, ".gz"))
+    MNIST(root=str(tmp_path)).prepare_data()
+    assert (folder / STEMS[0]).read_bytes() == mine
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*STEMS[:3], f"{STEMS[3]}.gz"])
+    assert [path.name for path in tmp_path.iterdir()] == ["MNIST"]
+
+
+@pytest.mark.parametrize("root", ["no/such/place", "", "MNIST"])
+def test_a_wrong_root_leaves_nothing_behind(tmp_path, monkeypatch, root):
+    def break_off(part):
+        write_mnist(part)
+        (part / "MNIST" / "raw" / STEMS[0]).write_bytes(b"half")
+        raise OSError("network is down")
+
+    (tmp_path / "mine.txt").write_text("mine")
+    monkeypatch.setattr(mnist, "_download", break_off)
+    with pytest.raises(DataNotFoundError, match="network is down"):
+        MNIST(root=str(tmp_path / root)).prepare_data()
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_root_that_is_a_file(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(DataNotFoundError, match=r"MNIST is not in .*file/MNIST/raw"):
+        MNIST(root=str(tmp_path / "file")).prepare_data()
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def refuse_download(root):
     raise OSError("network is down\nand a second line")
 
@@ -141,6 +174,22 @@ def test_damaged_gzip_files(tmp_path, damage):
     path = tmp_path / "some-ubyte.gz"
     path.write_bytes(damage(gzip.compress(idx_bytes(np.arange(200).reshape(10, 20)))))
     with pytest.raises(ValueError, match=r"cannot be decompressed.*delete it"):
+        read_idx(path)
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_a_file_that_announces_more_than_fits_is_not_read(tmp_path, suffix):
+    path = tmp_path / f"some-ubyte{suffix}"
+    content = struct.pack(">BBBB2I", 0, 0, 8, 2, 2**31, 2**31) + bytes(99)
+    path.write_bytes(gzip.compress(content) if suffix else content)
+    with pytest.raises(ValueError, match=r"announces .* more than 268 MB"):
+        read_idx(path)
+
+
+def test_a_gzip_file_is_unpacked_only_as_far_as_it_announces(tmp_path, monkeypatch):
+    path = tmp_path / "some-ubyte.gz"
+    path.write_bytes(gzip.compress(idx_bytes(np.zeros((3, 4))) + bytes(2**22)))
+    with pytest.raises(ValueError, match=r"holds 13 values or more, but its header .* \[3, 4\]"):
         read_idx(path)
 
 

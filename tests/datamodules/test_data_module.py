@@ -256,7 +256,13 @@ def test_descriptions_that_cannot_work(shape, names, message):
     [
         (grey(6).float(), torch.zeros(6).long(), "images of type torch.float32"),
         (grey(6).numpy(), torch.zeros(6).long(), "images of type ndarray"),
-        (grey(6), torch.zeros(6), "labels of type torch.float32"),
+        (grey(6), torch.zeros(6).numpy(), "labels of type ndarray"),
+        (grey(6), torch.zeros(6) + 0j, "labels of type torch.complex64"),
+        (grey(6), torch.full((6,), 0.5), r"no whole numbers \(6 of 6, the first is 0.5\)"),
+        (grey(6), torch.tensor([0, 1, torch.nan, 0, 1, torch.inf]), r"\(2 of 6, the first is nan"),
+        (grey(6), torch.full((6,), -1.0), "labels from -1 to -1"),
+        (grey(6), torch.full((6,), 200).byte(), "labels from 200 to 200"),
+        (grey(6), torch.tensor(1), r"6 images and labels of shape \(\)"),
         (
             grey(6)[..., :3],
             torch.zeros(6).long(),
@@ -271,6 +277,18 @@ def test_descriptions_that_cannot_work(shape, names, message):
 def test_loaded_data_that_cannot_work(images, labels, message):
     with pytest.raises(ValueError, match=r"Broken.load\(train=True\) returned.*" + message):
         Broken(images, labels).setup("fit")
+
+
+@pytest.mark.parametrize("val_size", [0, 1])
+def test_one_image_of_one_class_is_enough(val_size):
+    data = Broken(grey(1 + val_size), torch.zeros(1 + val_size), val_size)
+    data.batch_size = 1000
+    model, run = Model(), trainer(max_epochs=1)
+    run.fit(model, datamodule=data)
+    run.test(model, datamodule=data, verbose=False)
+    run.predict(model, datamodule=data)
+    assert [len(model.seen[split]) for split in ("train", "val")] == [1, val_size]
+    assert "each class" not in data.describe()
 
 
 def test_too_many_validation_images_and_unknown_splits():

@@ -7,6 +7,7 @@ import torch
 from torch.utils.data import DistributedSampler
 
 from lightning_ecinn.datamodules import OrderedBatchSampler, TrainBatchSampler
+from lightning_ecinn.datamodules.batches.samplers import WholeBatchSampler
 
 WORLDS = [1, 2, 5]
 N = 37
@@ -121,8 +122,40 @@ def test_flips_change_neither_order_nor_shifts():
     assert train(1, flip=True)[0][0].shifts is None
 
 
-@pytest.mark.parametrize("sampler", [OrderedBatchSampler, TrainBatchSampler])
-def test_samplers_are_what_lightning_keeps_and_refuse_too_many_ranks(sampler):
+@pytest.mark.parametrize("n", [1, 3])
+def test_ordered_ranks_without_an_image_repeat_one(n):
+    ranks = ordered(5, n=n)
+    assert [len(batches) for batches in ranks] == [1] * 5
+    assert torch.cat([batches[0] for batches in ranks]).tolist() == [r % n for r in range(5)]
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_train_ranks_share_images_where_there_are_fewer(n):
+    ranks = train(5, n=n, max_shift=1)
+    assert [len(batches) for batches in ranks] == [1] * 5
+    assert set(torch.cat([batches[0].indices for batches in ranks]).tolist()) == set(range(n))
+
+
+@pytest.mark.parametrize("n", [1, 4, 13, 37])
+@pytest.mark.parametrize("batch_size", [1, 4, 100])
+def test_whole_batches_are_the_same_under_any_number_of_ranks(n, batch_size):
+    (alone,) = whole(1, n, batch_size)
+    assert torch.cat(alone).tolist() == list(range(n))
+    assert all(1 <= len(batch) <= batch_size for batch in alone)
+    for world in (2, 5):
+        for rank, batches in enumerate(whole(world, n, batch_size)):
+            expected = alone[rank::world] or alone[:1]
+            assert [batch.tolist() for batch in batches] == [b.tolist() for b in expected]
+
+
+def whole(world, n, batch_size):
+    samplers = [WholeBatchSampler(range(n), batch_size, world, rank) for rank in range(world)]
+    assert all(len(list(sampler)) == len(sampler) for sampler in samplers)
+    return [list(sampler) for sampler in samplers]
+
+
+@pytest.mark.parametrize("sampler", [OrderedBatchSampler, TrainBatchSampler, WholeBatchSampler])
+def test_samplers_are_what_lightning_keeps_and_refuse_nothing_at_all(sampler):
     assert isinstance(sampler(range(4), 2), DistributedSampler)
-    with pytest.raises(ValueError, match="4 images cannot be shared by 5 processes"):
-        sampler(range(4), 2, num_replicas=5, rank=0)
+    with pytest.raises(ValueError, match="no images in this split"):
+        sampler(range(0), 2)
