@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lightning_ecinn.models.files import archive_name, read_archive
+from lightning_ecinn.models.weight_files import some_names
 
 __all__ = ["read_images", "read_targets"]
 
@@ -91,25 +92,44 @@ def _archive(
         if key not in arrays:
             raise ValueError(
                 f"{option} {name}: there is no {prefix}{key} in it, only "
-                f"{', '.join(names) or 'nothing'}; "
+                f"{some_names(names, 8)}; "
                 "PATH.npz:PREFIX chooses the arrays that begin with PREFIX/."
             )
     return arrays
 
 
 def _table(path: Path) -> dict[str, np.ndarray]:
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if not {"index", "target"} <= set(reader.fieldnames or ()):
-            raise ValueError(
-                f"--targets {path}: the table needs the columns index and target, got "
-                f"{', '.join(reader.fieldnames or ()) or 'none'}."
-            )
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            pairs = _pairs(csv.DictReader(file), path)
+    except UnicodeDecodeError:
+        raise ValueError(f"--targets {path}: this is not text in UTF-8: save it as such.") from None
+    except csv.Error as error:  # such as a quote that is never closed
+        raise ValueError(f"--targets {path}: this is no table ({error}).") from None
+    index, target = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    return {"index": index, "target": target}
+
+
+def _pairs(reader: csv.DictReader, path: Path) -> list[tuple[int, int]]:
+    names = reader.fieldnames or ()
+    if not {"index", "target"} <= set(names):
+        raise ValueError(
+            f"--targets {path}: the table needs the columns index and target, got "
+            f"{some_names(names, 8)}."
+        )
+    pairs = []
+    for row in reader:
         try:
-            pairs = [(int(row["index"]), int(row["target"])) for row in reader]
+            pairs.append((_whole(row["index"]), _whole(row["target"])))
         except (TypeError, ValueError):
             raise ValueError(
                 f"--targets {path}: line {reader.line_num} does not hold two whole numbers."
             ) from None
-    index, target = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    return {"index": index, "target": target}
+    return pairs
+
+
+def _whole(text: str) -> int:
+    number = int(text)
+    if abs(number) >= 2**63:
+        raise ValueError
+    return number

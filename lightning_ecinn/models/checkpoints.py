@@ -1,12 +1,14 @@
 """Checkpoints of this project: what kind of model one holds, and that model.
 
-A new kind of model is one more entry in :data:`KINDS`. Files are read with ``weights_only=True``:
-a checkpoint can never run code.
+A new kind of model is one more entry in :data:`KINDS`, in ``kinds.py``. Files are read with
+``weights_only=True``: a checkpoint can never run code. Nor can it ask for more than it holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+import math
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -18,8 +20,18 @@ from lightning_ecinn import shipped
 from lightning_ecinn.models.autoencoders import Autoencoders
 from lightning_ecinn.models.classifier import GenerativeClassifier
 from lightning_ecinn.models.files import archive_name, check_entries, read_weights
-from lightning_ecinn.models.networks import Network, build_network
+from lightning_ecinn.models.fitting import (
+    build_small,
+    check_finite,
+    check_settings,
+    check_weights,
+    load_fitting,
+)
+from lightning_ecinn.models.kinds import KINDS, Kind
+from lightning_ecinn.models.networks import Network
 from lightning_ecinn.models.published_autoencoders import read_published_autoencoders
+from lightning_ecinn.models.weight_files import describe_content
+from lightning_ecinn.plain_text import plain
 
 __all__ = [
     "KINDS",
@@ -36,81 +48,25 @@ __all__ = [
 _STATE = "state_dict"
 _EARLIER_NAMES = {"step": "convincing_step"}
 """Settings that have another name since."""
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of model, and what is said where it is another one than needed.
-
-    Attributes:
-        entry: of a checkpoint: the model's ``config``; also the prefix of its weights.
-        noun: what it is.
-        needed: why another kind does not do.
-        modules: the LightningModules that train it.
-        build: the model of a config, with random weights.
-    """
-
-    entry: str
-    noun: str
-    needed: str
-    modules: tuple[str, ...]
-    build: Callable[[dict[str, Any]], nn.Module]
-
-
-def _classifier(config: dict[str, Any]) -> GenerativeClassifier:
-    return GenerativeClassifier(**config)
-
-
-KINDS = {
-    kind.entry: kind
-    for kind in (
-        Kind(
-            "classifier",
-            "a generative classifier",
-            "and counterfactuals need an invertible one",
-            ("an IBINN",),
-            _classifier,
-        ),
-        Kind(
-            "network",
-            "an ordinary network",
-            "where an ordinary network is asked for",
-            ("a SmallCNN", "an InceptionV3"),
-            build_network,
-        ),
-        Kind(
-            "autoencoders",
-            "autoencoders",
-            "where autoencoders are asked for",
-            ("ClassAutoencoders",),
-            lambda config: Autoencoders(**config),
-        ),
-    )
-}
-"""By their entry."""
-
 _CLASSIFIERS = ("classifier", "network")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that has been read.
+    """A checkpoint that has been read, and whose weights fit what it says of its model.
 
     Attributes:
         path: the file.
         kind: what it holds.
         content: everything in it.
+        config: what builds the model again: the ``config`` of the model that was saved.
     """
 
     path: Path
     kind: Kind
     content: dict[str, Any]
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """What builds the model again: the ``config`` of the model that was saved."""
-        later = {"dct": True} if self.kind.entry == "classifier" else {}  # older than the setting
-        return later | self.content[self.kind.entry]
+    config: dict[str, Any]
+    _model: nn.Module
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -124,20 +80,8 @@ class Checkpoint:
         _check_kind(self.path, self.kind, [KINDS[entry] for entry in entries])
 
     def model(self) -> nn.Module:
-        """The model, on the CPU, in float32, in evaluation mode.
-
-        Raises:
-            ValueError: its weights do not fit.
-        """
-        try:
-            model = self.kind.build(self.config)
-            model.load_state_dict(_with_prefix(self.content[_STATE], f"{self.kind.entry}."))
-        except (TypeError, RuntimeError) as error:
-            raise ValueError(
-                f"What {self.path} holds, {self.kind.noun}, does not fit this version of "
-                f"lightning_ecinn: {error}"
-            ) from None
-        return model.eval()
+        """The model, on the CPU, in float32, in evaluation mode; the same one at every call."""
+        return self._model
 
 
 def read_checkpoint(ckpt_path: str | PathLike[str], *entries: str) -> Checkpoint:
@@ -150,7 +94,8 @@ def read_checkpoint(ckpt_path: str | PathLike[str], *entries: str) -> Checkpoint
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is not a checkpoint of this project, or holds another kind of model.
+        ValueError: if the file is not a checkpoint of this project, or is damaged, or holds another
+            kind of model, or weights that do not fit it or are no finite numbers.
     """
     wanted = [KINDS[entry] for entry in entries]
     modules = [module for kind in wanted for module in kind.modules]
@@ -166,10 +111,13 @@ def read_checkpoint(ckpt_path: str | PathLike[str], *entries: str) -> Checkpoint
         _check_kind(path, held, wanted)
     if held is None and len(wanted) > 1:
         missing = " nor ".join(f"'{entry}'" for entry in entries)
-        raise ValueError(f"{path} is not {title}: it has neither an entry {missing}.")
+        raise ValueError(
+            f"{path} is not {title}: it has neither an entry {missing}; "
+            f"{describe_content(content)}; {remedy}."
+        )
     kind = held or wanted[0]
-    check_entries(path, content, title, (kind.entry, _STATE))
-    return Checkpoint(path, kind, content)
+    check_entries(path, content, title, (kind.entry, _STATE), remedy)
+    return _checked(path, kind, content)
 
 
 def load_classifier(ckpt_path: str | PathLike[str]) -> GenerativeClassifier:
@@ -250,6 +198,59 @@ def rename_earlier(settings: MutableMapping[str, Any]) -> None:
         settings.setdefault(_EARLIER_NAMES[earlier], settings.pop(earlier))
 
 
+def _checked(path: Path, kind: Kind, content: dict[str, Any]) -> Checkpoint:
+    """What is in a file, if its parts fit together."""
+    with _fitting(path, kind):
+        config = _config(kind, content)
+        weights = _with_prefix(content[_STATE], f"{kind.entry}.")
+        check_weights(weights, path.stat().st_size)
+        _check_size(kind, config, weights)
+    check_finite(str(path), weights)
+    with _fitting(path, kind):
+        model = build_small(lambda: kind.build(config), weights.values())
+        load_fitting(model, weights)
+    return Checkpoint(path, kind, content, config, model.eval())
+
+
+@contextmanager
+def _fitting(path: Path, kind: Kind) -> Iterator[None]:
+    """Say of whose parts it is that a ValueError says that they do not fit."""
+    try:
+        yield
+    except ValueError as error:
+        reason = plain(str(error)[:400]).rstrip(".")
+        raise ValueError(
+            f"What {path} holds, {kind.noun}, does not fit this version of lightning_ecinn: "
+            f"{reason}."
+        ) from None
+
+
+def _config(kind: Kind, content: dict[str, Any]) -> dict[str, Any]:
+    config = content[kind.entry]
+    check_settings(config, kind.types(config) if isinstance(config, dict) else {})
+    if not isinstance(content.get("hyper_parameters", {}), dict):
+        raise ValueError("its hyper_parameters are no dict")
+    config = {"dct": True, **config} if kind.entry == "classifier" else dict(config)  # older files
+    if config.get("class_names") is not None:  # they are printed
+        config["class_names"] = [plain(name) for name in config["class_names"]]
+    return config
+
+
+def _check_size(kind: Kind, config: dict[str, Any], weights: dict[str, Tensor]) -> None:
+    """Raise a ValueError where the size of what is made of images or classes alone is unfounded."""
+    num_classes, shape = config["num_classes"], config["image_shape"]
+    if kind.entry == "classifier":
+        means = weights.get("mixture.component_means")
+        expected = (num_classes, math.prod(shape))
+        if means is None or tuple(means.shape) != expected:
+            raise ValueError(
+                f"{num_classes} classes of images {shape} have means of shape {expected}, not "
+                f"{None if means is None else tuple(means.shape)}"
+            )
+    elif not 1 <= num_classes <= sum(value.numel() for value in weights.values()):
+        raise ValueError(f"it has no weights for {num_classes} classes")
+
+
 def _check_kind(path: Path, held: Kind, wanted: list[Kind]) -> None:
     if held not in wanted:
         needed = wanted[0].needed if len(wanted) == 1 else "where a classifier is asked for"
@@ -259,9 +260,12 @@ def _check_kind(path: Path, held: Kind, wanted: list[Kind]) -> None:
         )
 
 
-def _with_prefix(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _with_prefix(state: Any, prefix: str) -> dict[str, Tensor]:
     """The weights of one part by their names in it."""
-    return {k.removeprefix(prefix): value for k, value in state.items() if k.startswith(prefix)}
+    if not isinstance(state, dict):
+        raise ValueError(f"its weights are a {type(state).__name__}, not a dict")
+    named = {name: value for name, value in state.items() if isinstance(name, str)}
+    return {k.removeprefix(prefix): value for k, value in named.items() if k.startswith(prefix)}
 
 
 def _either(names: list[str]) -> str:

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from lightning_ecinn.flows import FlowSettings, FoldedFlow, ib_inn
-from lightning_ecinn.flows.settings import part
+from lightning_ecinn.flows.build import checked_shape
+from lightning_ecinn.flows.settings import check_names, is_whole, part
+from lightning_ecinn.models.inputs import check_images, check_shape, checked_classes
 from lightning_ecinn.models.mixture import GaussianMixture
 from lightning_ecinn.models.preprocessing import Preprocessing
 
@@ -41,6 +43,10 @@ class ClassifierSettings(FlowSettings):
         super().__post_init__()
         for name in ("mean", "std"):
             value = getattr(self, name)
+            if value is not None and not isinstance(value, list | tuple):
+                raise ValueError(
+                    f"{name} must be a list, a number for each channel, got {value!r}."
+                )
             object.__setattr__(self, name, None if value is None else list(value))
 
 
@@ -93,8 +99,9 @@ class GenerativeClassifier(nn.Module):
         **network: Any,
     ):
         super().__init__()
+        check_names(ClassifierSettings, "GenerativeClassifier", network)
         settings = ClassifierSettings(**network)
-        self.image_shape = tuple(int(side) for side in image_shape)
+        self.image_shape = checked_shape(image_shape)
         self.class_names = checked_names(class_names, num_classes)
         self.config = {
             "image_shape": list(self.image_shape),
@@ -139,7 +146,8 @@ class GenerativeClassifier(nn.Module):
         result = copy.copy(self)
         result._modules, result._buffers = dict(self._modules), dict(self._buffers)
         result.flow = FoldedFlow(self.flow)
-        return result.eval()
+        result.training = False  # its own only: the mode of what it shares is not its business
+        return result
 
     def encode(self, images: Tensor, *, dequantize: bool = False) -> tuple[Tensor, Tensor]:
         """Latents and log-determinant of pictures.
@@ -152,27 +160,33 @@ class GenerativeClassifier(nn.Module):
         Returns:
             z (B, D) and log abs det dz/dx' (B,) in nats, x' the dequantised picture in [0, 1].
         """
+        check_shape(images, self.image_shape)
         v = self.preprocessing(images, dequantize=dequantize)
         z, log_det = self.flow(v)
         return z, log_det + self.preprocessing.log_det(self.image_shape)
 
     def decode(self, z: Tensor, *, clamp: bool = True) -> Tensor:
         """Pictures (B, C, H, W) in [0, 1] of latents (B, D); without clamp they may leave it."""
+        self.mixture.check(z)
         v, _ = self.flow(z, rev=True, jac=False)
         return self.preprocessing.inverse(v, clamp=clamp)
 
     def posterior(self, images: Tensor) -> Tensor:
         """p(y|x) under a uniform prior (Eq. 2), (B, K)."""
+        check_images(images, self.image_shape)
         return self.mixture.log_posterior(self.encode(images)[0]).exp()
 
     def log_prob(self, images: Tensor, *, dequantize: bool = False) -> Tensor:
         """Log p(x'), (B,), in nats: density of the dequantised picture in [0, 1]."""
+        check_images(images, self.image_shape)
         z, log_det = self.encode(images, dequantize=dequantize)
         return self.mixture.log_prob(z) + log_det
 
     def sample(self, labels: Tensor, *, temperature: float = 1.0) -> Tensor:
         """Pictures (B, C, H, W) drawn from p(x|y): z = mu_y + temperature n, n ~ N(0, 1)."""
-        means = self.mixture.component_means[labels]
+        mu = self.mixture.component_means
+        labels = checked_classes(labels, "labels", self.num_classes, mu.device)
+        means = mu[labels.reshape(-1)]
         return self.decode(means + temperature * torch.randn_like(means))
 
     def _load_from_state_dict(
@@ -186,6 +200,10 @@ class GenerativeClassifier(nn.Module):
 
 def checked_names(names: Sequence[str] | None, num_classes: int) -> tuple[str, ...]:
     """One name for each class; by default "0", "1", ..."""
+    if not is_whole(num_classes):
+        raise ValueError(f"num_classes must be a whole number, got {num_classes!r}.")
+    if isinstance(names, str):
+        raise ValueError(f"class_names must be a list of names, got the text {names!r}.")
     names = tuple(str(k) for k in range(num_classes)) if names is None else tuple(names)
     if len(names) != num_classes:
         raise ValueError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from operator import index
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,12 @@ class GaussianMixture(nn.Module):
 
     def __init__(self, num_classes: int, num_dims: int):
         super().__init__()
+        try:
+            num_classes, num_dims = index(num_classes), index(num_dims)
+        except TypeError:
+            raise ValueError(
+                f"Classes and dimensions are whole numbers, got {num_classes!r} and {num_dims!r}."
+            ) from None
         if num_classes < 2 or num_dims < num_classes:
             raise ValueError(
                 "A mixture needs at least 2 classes and as many dimensions as classes, got "
@@ -59,7 +66,12 @@ class GaussianMixture(nn.Module):
         return self.mixture_logits.log_softmax(0)
 
     def logits(self, z: Tensor) -> Tensor:
-        """-1/2 ||z - mu_y||^2, (B, K), for latents z (B, D)."""
+        """-1/2 ||z - mu_y||^2, (B, K), for latents z (B, D).
+
+        Raises:
+            ValueError: for latents of another shape, as all that asks for them.
+        """
+        self.check(z)
         mu = self.component_means
         squared_norms = z.square().sum(1, keepdim=True) + mu.square().sum(1)
         return self._scores(squared_norms, z)
@@ -77,6 +89,7 @@ class GaussianMixture(nn.Module):
 
         Without ||z||^2, which cancels: in float32 it would hide the small differences.
         """
+        self.check(z)
         return self._scores(self.component_means.square().sum(1), z)
 
     def log_posterior(self, z: Tensor) -> Tensor:
@@ -87,6 +100,12 @@ class GaussianMixture(nn.Module):
         """Scores z . mu_y - squared_norms / 2, (B, K), not rounded to 16 bits by autocast."""
         with torch.autocast(z.device.type, enabled=False):
             return torch.addmm(squared_norms, z, self.component_means.T, beta=-0.5)
+
+    def check(self, z: Tensor) -> None:
+        """Raise a ValueError unless z are latents (B, D)."""
+        if not isinstance(z, Tensor) or z.ndim != 2 or z.shape[1] != self.num_dims or not len(z):
+            got = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
+            raise ValueError(f"Latents must be (B, {self.num_dims}), got {got}.")
 
     def mean_distances(self) -> Tensor:
         """||mu_i - mu_j|| for every pair i < j, (K (K - 1) / 2,)."""

@@ -12,7 +12,7 @@ from torch.nn.functional import interpolate
 
 from lightning_ecinn.models.classifier import checked_names
 
-__all__ = ["ConvNetwork", "InceptionNetwork", "Network", "build_network"]
+__all__ = ["ConvNetwork", "InceptionNetwork", "Network", "build_network", "network_class"]
 
 INCEPTION_SIDE = 224
 """Side of the pictures that Inception-v3 sees (Section 4.3)."""
@@ -225,12 +225,20 @@ def build_network(config: Mapping[str, Any]) -> Network:
     Raises:
         ValueError: if the configuration is not one of a network of this project.
     """
-    kinds: dict[str, type[Network]] = {c.kind: c for c in (ConvNetwork, InceptionNetwork)}
-    settings = dict(config)
-    kind = settings.pop("kind", None)
-    if kind not in kinds:
-        raise ValueError(f"There is no network of kind {kind!r}, only {', '.join(kinds)}.")
-    return kinds[kind](**settings)
+    settings = {name: value for name, value in config.items() if name != "kind"}
+    return network_class(config)(**settings)
+
+
+def network_class(config: Mapping[str, Any]) -> type[Network]:
+    """The class of the network of a :attr:`Network.config`; raises as :func:`build_network`."""
+    classes: tuple[type[Network], ...] = (ConvNetwork, InceptionNetwork)
+    kind = config.get("kind")
+    for network in classes:
+        if network.kind == kind:
+            return network
+    raise ValueError(
+        f"There is no network of kind {kind!r}, only {', '.join(c.kind for c in classes)}."
+    )
 
 
 class _ConvReLU(nn.Sequential):

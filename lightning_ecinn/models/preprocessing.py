@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 
 import torch
 from torch import Tensor, nn
@@ -77,7 +78,13 @@ def round_to_8_bits(images: Tensor) -> Tensor:
     return (images * 255).round() / 255
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and math.isfinite(value)
+
+
 def _per_channel(values: Sequence[float], channels: int, name: str) -> Tensor:
+    if not isinstance(values, Sequence) or not all(_is_number(value) for value in values):
+        raise ValueError(f"{name} must be a list of numbers, one per channel, got {values!r}.")
     if len(values) != channels or (name == "std" and min(values) <= 0):
         raise ValueError(
             f"{name} needs one {'positive ' if name == 'std' else ''}value for each of "

@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from lightning_ecinn import shipped
 from lightning_ecinn.flows import FixedPermutation
 from lightning_ecinn.models.classifier import GenerativeClassifier
 from lightning_ecinn.models.files import check_entries, read_weights
+from lightning_ecinn.models.fitting import build_small, check_finite, check_weights, load_fitting
 
 __all__ = [
     "Published",
@@ -96,10 +98,36 @@ def read_published(path: str | PathLike[str]) -> Published:
         ValueError: if it is not such a checkpoint; names the first entry that does not fit.
     """
     kind = "a checkpoint of the published IB-INN code"
-    checkpoint = read_weights(
-        path, kind=kind, remedy="give a file saved by the published IB-INN code"
-    )
-    check_entries(path, checkpoint, kind, ("inn", "mu", "phi"))
+    remedy = "give a file saved by the published IB-INN code"
+    checkpoint = read_weights(path, kind=kind, remedy=remedy)
+    check_entries(path, checkpoint, kind, ("inn", "mu", "phi"), remedy)
+    try:
+        weights = _weights(checkpoint)
+        check_weights(weights, shipped.resolve(path).stat().st_size)
+        published = _described(checkpoint)
+        published.load_into(_small(published))
+    except (IndexError, StopIteration):  # of shapes that no weights of this code have
+        reason = "its weights have other shapes"
+    except ValueError as error:
+        reason = str(error).rstrip(".")
+    else:
+        check_finite(str(path), weights)
+        return published
+    raise ValueError(f"{path} is not {kind}: {reason[0].lower()}{reason[1:]}; {remedy}.")
+
+
+def _weights(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """What should be weights, by the names that the file has for them."""
+    inn = checkpoint["inn"]
+    if not isinstance(inn, dict):
+        raise ValueError("entry 'inn' does not fit: it is no dict of weights")
+    # Activations are there too, in checkpoints written in the middle of training.
+    weights = {f"inn.{key}": value for key, value in inn.items() if "tmp_var" not in str(key)}
+    return weights | {key: checkpoint[key] for key in ("mu", "phi")}
+
+
+def _described(checkpoint: dict[str, Any]) -> Published:
+    """What the entries tell, once they are known to be weights."""
     nodes, means = _nodes(checkpoint["inn"]), checkpoint["mu"].flatten(0, -2)
     network = _network(nodes)
     described = {
@@ -107,6 +135,17 @@ def read_published(path: str | PathLike[str]) -> Published:
         "num_classes": len(means),
     }
     return Published(nodes, means, checkpoint["phi"], described | network)
+
+
+def _small(published: Published) -> GenerativeClassifier:
+    """A classifier to try the weights on."""
+    network = published.network
+    dropouts = published_dropouts(len(network["blocks"]))
+    weights = [value for node in published.nodes for value in node.weights.values()]
+    return build_small(
+        lambda: GenerativeClassifier(**network, dropouts=dropouts),
+        [*weights, published.component_means],
+    )
 
 
 def import_ibinn(
@@ -151,7 +190,7 @@ def _nodes(weights: dict[str, Tensor]) -> list[_Node]:
     """The nodes of the entries "inn"."""
     found: dict[int, dict[str, Tensor]] = {}
     for key, value in weights.items():
-        if "tmp_var" in key:  # activations, in checkpoints written in the middle of training
+        if "tmp_var" in key:  # activations
             continue
         match = _KEY.fullmatch(key)
         if match is None:
@@ -256,4 +295,4 @@ def _load(module: nn.Module, weights: dict[str, tuple[str, Tensor]]) -> None:
     missing = [key for key in expected if key not in weights]
     if missing:
         raise ValueError(f"An entry is missing: nothing was found for our '{missing[0]}'.")
-    module.load_state_dict({key: value for key, (_, value) in weights.items()})
+    load_fitting(module, {key: value for key, (_, value) in weights.items()})

@@ -6,11 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from lightning_ecinn import shipped
 from lightning_ecinn.models.checkpoints import Checkpoint, read_checkpoint
+from lightning_ecinn.models.files import read_weights
 from lightning_ecinn.models.published import Published, read_published
+from lightning_ecinn.training.lightning_entries import check_lightning_entries
+from lightning_ecinn.whole_files import write_whole
 
 __all__ = ["CheckpointFiles"]
 
@@ -43,18 +47,39 @@ class CheckpointFiles(TorchCheckpointIO):
         del self._known[_key(ckpt_path)]
         return checkpoint
 
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
+        """Write a checkpoint that is whole under its name, or leave the one before."""
+        if not _is_local(path) or storage_options is not None:
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        with write_whole(Path(path)) as file:
+            torch.save(checkpoint, file)
+
     def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """What Lightning asks for; kept no longer."""
         known = self._known.pop(_key(path), None)
+        if not _is_local(path):
+            return super().load_checkpoint(path, *args, **kwargs)
         if isinstance(known, Checkpoint):
-            return known.content
-        return super().load_checkpoint(path, *args, **kwargs)
+            content = known.content
+        else:
+            remedy = "give one that `fit` wrote"
+            content = read_weights(path, kind="a checkpoint of a trainer", remedy=remedy)
+        check_lightning_entries(_key(path), content)
+        return content
 
     def _kept(self, path: str, read: Callable[[], T]) -> T:
         key = _key(path)
         if key not in self._known:
             self._known[key] = read()
         return self._known[key]
+
+
+def _is_local(path: Any) -> bool:
+    """Whether it is no address such as s3://..."""
+    return "://" not in str(path)
 
 
 def _key(path: Any) -> Path:

@@ -91,6 +91,21 @@ def test_a_file_that_is_no_checkpoint(at, tmp_path, capsys, command, which):
     assert line.startswith(f"error: {path} is not a checkpoint of a lightning_ecinn classifier")
 
 
+@pytest.mark.parametrize("command", ["fit", "test", "predict", "means", "evaluate"])
+@pytest.mark.parametrize("is_hostile", [False, True])
+def test_weights_that_are_no_numbers_or_too_few(at, trained, tmp_path, capsys, command, is_hostile):
+    content = torch.load(trained.folder / "checkpoints" / "best.ckpt", weights_only=True)
+    if is_hostile:
+        content["classifier"]["fc_width"] = 10**9
+    else:
+        content["state_dict"]["classifier.mixture.component_means"][0, 0] = float("nan")
+    torch.save(content, tmp_path / "bad.ckpt")
+    with pytest.raises(SystemExit):
+        main(at(command, ckpt_path=tmp_path / "bad.ckpt"))
+    (line,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith("error")]
+    assert ("larger network than" if is_hostile else "NaN or infinity in its weight") in line
+
+
 def test_another_network_cannot_be_resumed(at, capsys):
     with pytest.raises(SystemExit):
         main(at("fit"))
