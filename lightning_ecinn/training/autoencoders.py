@@ -11,13 +11,11 @@ from torch.nn.functional import mse_loss
 
 from lightning_ecinn.models.autoencoders import Autoencoders
 from lightning_ecinn.models.inputs import as_float
+from lightning_ecinn.training.checks import check_description, check_known
+from lightning_ecinn.training.first_batch import images_and_labels
 from lightning_ecinn.training.optimisers import AdamWSettings, adamw
-from lightning_ecinn.training.shared import (
-    DescribedModule,
-    Stage,
-    check_description,
-    log_epoch,
-)
+from lightning_ecinn.training.plain import plain
+from lightning_ecinn.training.shared import DescribedModule, Stage, log_epoch
 
 __all__ = ["ClassAutoencoders"]
 
@@ -51,6 +49,7 @@ class ClassAutoencoders(DescribedModule):
     """
 
     entry = "autoencoders"
+    optimiser = AutoencoderSettings
 
     def __init__(
         self,
@@ -61,9 +60,11 @@ class ClassAutoencoders(DescribedModule):
         **training: Any,
     ):
         super().__init__()
+        image_shape, class_names = plain(image_shape), plain(class_names)
         check_description(image_shape, num_classes)
+        check_known(training, AutoencoderSettings, type(self).__name__)
         settings = AutoencoderSettings(**training)
-        self.save_hyperparameters(asdict(settings))
+        training.update(asdict(settings))
         self.save_hyperparameters()
         self.autoencoders = Autoencoders(image_shape, num_classes, class_names, width)
 
@@ -73,15 +74,15 @@ class ClassAutoencoders(DescribedModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Mean squared error per pixel: of each class's autoencoder plus that of all's."""
-        return self._loss("train", batch)
+        return self._loss("train", batch, batch_idx)
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Log the loss."""
-        self._loss("val", batch)
+        self._loss("val", batch, batch_idx)
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """Log the loss."""
-        self._loss("test", batch)
+        self._loss("test", batch, batch_idx)
 
     def on_predict_start(self) -> None:
         """Refuse `predict`: there is nothing that autoencoders say of an image."""
@@ -93,8 +94,8 @@ class ClassAutoencoders(DescribedModule):
         """AdamW, which is Adam where there is no weight decay."""
         return adamw(self, self.hparams)
 
-    def _loss(self, stage: Stage, batch: Any) -> Tensor:
-        images, labels, *_ = batch
+    def _loss(self, stage: Stage, batch: Any, batch_idx: int) -> Tensor:
+        images, labels = images_and_labels(batch, batch_idx, self.autoencoders)
         v = as_float(images) - 0.5
         loss = mse_loss(self(v, labels), v) + mse_loss(self(v), v)
         log_epoch(self, {f"{stage}/loss": loss.detach()}, len(labels), prog_bar=True)

@@ -28,13 +28,19 @@ __all__ = [
 
 
 def share_training_batches(trainer: pl.Trainer) -> Iterable[Any]:
-    """The training images of this process: over all processes each image exactly once."""
+    """The training images of this process: over all processes each image exactly once.
+
+    Batches are the same under any number of processes: number r of W has batches r, r + W, ...
+    """
+    rank, world = trainer.global_rank, trainer.world_size
     datamodule = getattr(trainer, "datamodule", None)
     if isinstance(datamodule, InMemoryDataModule):
-        return datamodule.ordered_dataloader("train")
+        dataset = datamodule.dataset("train")
+        chunks = torch.arange(len(dataset)).split(datamodule.eval_batch_size)[rank::world]
+        return DataLoader(dataset, None, sampler=chunks, generator=torch.Generator())
     loader = _training_loader(trainer)
-    length = len(loader.dataset)  # type: ignore[arg-type]
-    return _rebuilt(loader, range(trainer.global_rank, length, trainer.world_size))
+    size, length = _batch_size(loader), len(loader.dataset)  # type: ignore[arg-type]
+    return _rebuilt(loader, [i for i in range(length) if i // size % world == rank])
 
 
 def shuffle_training_batches(trainer: pl.Trainer, seed: int = 0) -> Iterable[Any]:
@@ -101,12 +107,16 @@ def _rebuilt(loader: DataLoader, order: Sequence[int]) -> DataLoader:
     """The same data set in the given order, nothing padded, nothing dropped."""
     return DataLoader(
         loader.dataset,
-        batch_size=getattr(loader.batch_sampler, "batch_size", None) or 128,
+        batch_size=_batch_size(loader),
         sampler=order,
         num_workers=loader.num_workers,
         collate_fn=loader.collate_fn,
         generator=torch.Generator(),  # leaves torch's global generator alone
     )
+
+
+def _batch_size(loader: DataLoader) -> int:
+    return getattr(loader.batch_sampler, "batch_size", None) or 128
 
 
 class CorrectImages:

@@ -20,6 +20,20 @@ from lightning_ecinn.metrics import heatmap_mass, validity
 from lightning_ecinn.models import GenerativeClassifier
 from lightning_ecinn.models.checkpoints import rename_earlier
 from lightning_ecinn.models.classifier import ClassifierSettings
+from lightning_ecinn.training.by_image import dequantised, other_classes
+from lightning_ecinn.training.checks import (
+    check_asked,
+    check_beta,
+    check_description,
+    check_known,
+    check_not_negative,
+    check_share,
+)
+from lightning_ecinn.training.first_batch import (
+    images_alone,
+    images_and_labels,
+    more_than_one_value,
+)
 from lightning_ecinn.training.losses import (
     IBLoss,
     bits_per_dim,
@@ -27,14 +41,13 @@ from lightning_ecinn.training.losses import (
     information_bottleneck_loss,
 )
 from lightning_ecinn.training.optimisers import OptimiserSettings, configure_ib_inn
+from lightning_ecinn.training.plain import make_plain, plain
 from lightning_ecinn.training.shared import (
     DescribedModule,
     Stage,
     accuracy,
-    check_description,
-    check_not_negative,
+    changed_pixels,
     check_precision,
-    check_share,
     log_epoch,
     seed_step,
 )
@@ -48,6 +61,7 @@ class IBINNSettings(PathSettings, OptimiserSettings, ClassifierSettings):
     """What `IBINN` hands on: to the classifier, the optimiser and the explainer."""
 
     def __post_init__(self) -> None:
+        make_plain(self)
         for kind in (PathSettings, OptimiserSettings, ClassifierSettings):
             kind.__post_init__(self)  # type: ignore[arg-type]
 
@@ -79,6 +93,10 @@ class IBINN(DescribedModule):
         **settings: of the network, see :class:`ClassifierSettings` and :class:`FlowSettings`; of
             the optimiser, :class:`OptimiserSettings`; of counterfactuals, :class:`PathSettings`.
 
+    `IBINN.load_from_checkpoint` gives a module in training mode, as Lightning does, in which
+    dropout and batch norm make other numbers: call ``eval()`` before using it, or explain with
+    :class:`Explainer`, which does.
+
     Example:
         >>> data = MNIST(source="sample")
         >>> module = IBINN(data.image_shape, data.num_classes, blocks=[2, 2], optimizer="adamw")
@@ -87,6 +105,7 @@ class IBINN(DescribedModule):
     """
 
     entry = "classifier"
+    optimiser = OptimiserSettings
 
     def __init__(
         self,
@@ -106,14 +125,18 @@ class IBINN(DescribedModule):
         **settings: Any,
     ):
         super().__init__()
+        image_shape, class_names = plain(image_shape), plain(class_names)
         check_description(image_shape, num_classes)
         rename_earlier(settings)
+        check_known(settings, IBINNSettings, "IBINN")
         handed_on = IBINNSettings(**settings)
-        self.save_hyperparameters(asdict(handed_on))
+        settings.update(asdict(handed_on))
         # A checkpoint needs no other file to start from.
         self.save_hyperparameters(ignore=["init_from", "settings"])
-        check_not_negative(beta=beta, noise=noise)
+        check_beta(beta)
+        check_not_negative(noise=noise)
         check_share(label_smoothing=label_smoothing)
+        check_asked(predict_target, predict_alpha, num_classes)
         if compile and reversible:  # compiled dropout could not be repeated
             raise ValueError(
                 "compile and reversible are both true, which can't be combined: drop one."
@@ -141,6 +164,7 @@ class IBINN(DescribedModule):
 
     def setup(self, stage: str) -> None:
         """Refuse precisions in which no flow can be inverted; compile, where that is asked for."""
+        super().setup(stage)
         check_precision(self.trainer)
         if self._settings.compile and stage == "fit":
             self.compile_blocks()
@@ -159,31 +183,22 @@ class IBINN(DescribedModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """The IB loss of noisy images."""
-        images, labels, *_ = batch
+        images, labels = images_and_labels(batch, batch_idx, self.classifier)
         v = self._memory_format(
             self.classifier.preprocessing(images, dequantize=True, noise=self._settings.noise)
         )
-        logits, loss = self._loss(v, labels)
+        with more_than_one_value():
+            logits, loss = self._loss(v, labels)
         self._log_loss("train", loss, logits, labels)
         return loss.total.mean()
 
-    def on_validation_batch_start(
-        self, batch: Any, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
-        """Seed the dequantisation, so that epochs are comparable."""
-        seed_step(self, "val", batch_idx)
-
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Log loss, accuracy and both kinds of bits per dimension."""
-        self._evaluate("val", batch)
-
-    def on_test_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Seed the dequantisation, so that results can be repeated."""
-        seed_step(self, "test", batch_idx)
+        self._evaluate("val", batch, batch_idx)
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """Log loss, accuracy, both kinds of bits per dimension, and how counterfactuals do."""
-        self._evaluate("test", batch)
+        self._evaluate("test", batch, batch_idx)
         if self.classifier.class_counts.all():
             self._evaluate_counterfactuals(batch)
 
@@ -195,15 +210,6 @@ class IBINN(DescribedModule):
                 "class means; a class that no training image is classified as has none."
             )
 
-    def on_predict_start(self) -> None:
-        """Refuse a target that is no class before anything is computed."""
-        target = self._settings.predict_target
-        if target != "all" and not 0 <= target < self.classifier.num_classes:
-            raise ValueError(
-                f"predict_target must be a class from 0 to {self.classifier.num_classes - 1} or "
-                f'"all", got {target}.'
-            )
-
     def predict_step(self, batch: Any, batch_idx: int) -> Counterfactual:
         """Counterfactuals of a batch (B, T, ...); refused where they would be copies of images."""
         if not self.classifier.class_counts.any():
@@ -211,7 +217,7 @@ class IBINN(DescribedModule):
                 "This network has no class means, so there are no counterfactuals: build them with "
                 "`means`."
             )
-        images, *_ = batch
+        images = images_alone(batch, batch_idx, self.classifier)
         target = self._settings.predict_target
         classes = range(self.classifier.num_classes) if target == "all" else [target]
         targets = torch.tensor(list(classes), device=self.device).expand(len(images), -1)
@@ -239,16 +245,17 @@ class IBINN(DescribedModule):
         )
         return logits, loss
 
-    def _evaluate(self, stage: Stage, batch: Any) -> None:
+    def _evaluate(self, stage: Stage, batch: Any, batch_idx: int) -> None:
         """Loss, accuracy and bpd_paper without noise; the exact bpd on dequantised images.
 
         All in full precision, however the network is trained.
         """
-        images, labels, *_ = batch
+        images, labels = images_and_labels(batch, batch_idx, self.classifier)
         with torch.autocast(self.device.type, enabled=False):
             v = self._memory_format(self.classifier.preprocessing(images))
             logits, loss = self._loss(v, labels)
-            log_prob = self.classifier.log_prob(images, dequantize=True)
+            z, log_det = self.classifier.encode(dequantised(images))
+            log_prob = self.classifier.mixture.log_prob(z) + log_det
         self._log_loss(stage, loss, logits, labels)
         bpd = bits_per_dim(log_prob, self.classifier.num_dims).mean()
         log_epoch(self, {f"{stage}/bpd": bpd}, len(images), prog_bar=stage == "val")
@@ -263,22 +270,14 @@ class IBINN(DescribedModule):
         """
         images, explainer, num_classes = batch[0], self.explainer, self.classifier.num_classes
         source = explainer.posterior(images).argmax(1)
-        target = (source + torch.randint_like(source, 1, num_classes)) % num_classes
+        target = other_classes(images, source, num_classes)
         cf = explainer.explain(images, target, "convincing", undefined="keep")
         predicted = explainer.posterior(cf.image_8bit).argmax(1)
         values = {"test/validity": validity(predicted, target).float().mean()}
-        mask = self._changed_pixels(batch, source, target)
+        mask = changed_pixels(self.trainer, batch, source, target)
         if mask is not None:
             values["test/heatmap_mass"] = heatmap_mass(cf.heatmap, mask).mean()
         log_epoch(self, values, len(images))
-
-    def _changed_pixels(self, batch: Any, source: Tensor, target: Tensor) -> Tensor | None:
-        """What the data know of the pixels that tell two classes apart, (B, C, H, W)."""
-        datamodule = getattr(self.trainer, "datamodule", None)
-        ask = getattr(datamodule, "changed_pixels", None)
-        if ask is None or len(batch) < 3:  # no such method, or no indices to ask about
-            return None
-        return ask("test", batch[2], source, target)
 
     def _log_loss(self, stage: Stage, loss: IBLoss, logits: Tensor, labels: Tensor) -> None:
         values = {

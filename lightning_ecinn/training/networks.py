@@ -10,13 +10,18 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from lightning_ecinn.models.networks import ConvNetwork, InceptionNetwork, Network
+from lightning_ecinn.training.checks import check_description, check_known, check_share
+from lightning_ecinn.training.first_batch import (
+    images_alone,
+    images_and_labels,
+    more_than_one_value,
+)
 from lightning_ecinn.training.optimisers import AdamWSettings, adamw
+from lightning_ecinn.training.plain import plain
 from lightning_ecinn.training.shared import (
     DescribedModule,
     Stage,
     accuracy,
-    check_description,
-    check_share,
     log_epoch,
     seed_step,
 )
@@ -50,6 +55,7 @@ class NetworkModule(DescribedModule):
     """
 
     entry = "network"
+    optimiser = AdamWSettings
     kind: ClassVar[str]
     """The kind of network, as a checkpoint names it."""
 
@@ -57,8 +63,10 @@ class NetworkModule(DescribedModule):
 
     def __init__(self, **training: Any):
         super().__init__()
+        check_known(training, NetworkSettings, type(self).__name__)
         settings = NetworkSettings(**training)
-        self.save_hyperparameters(asdict(settings))
+        training.update(asdict(settings))
+        self.save_hyperparameters()
 
     @property
     def _settings(self) -> Any:
@@ -75,27 +83,28 @@ class NetworkModule(DescribedModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """The cross-entropy, with label smoothing."""
-        return self._loss("train", batch)
+        with more_than_one_value():
+            return self._loss("train", batch, batch_idx)
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Log loss and accuracy."""
-        self._loss("val", batch)
+        self._loss("val", batch, batch_idx)
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """Log loss and accuracy."""
-        self._loss("test", batch)
+        self._loss("test", batch, batch_idx)
 
     def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
         """p(y|x) of a batch, (B, K)."""
-        return self.network.posterior(batch[0])
+        return self.network.posterior(images_alone(batch, batch_idx, self.network))
 
     def configure_optimizers(self) -> Any:
         """AdamW, which is Adam where there is no weight decay."""
         return adamw(self, self._settings)
 
-    def _loss(self, stage: Stage, batch: Any) -> Tensor:
+    def _loss(self, stage: Stage, batch: Any, batch_idx: int) -> Tensor:
         """The loss of a batch, a scalar in nats; logged with the accuracy."""
-        images, labels, *_ = batch
+        images, labels = images_and_labels(batch, batch_idx, self.network)
         logits = self.network(images)
         loss = cross_entropy(logits, labels, label_smoothing=self._settings.label_smoothing)
         share = accuracy(logits, labels)
@@ -133,6 +142,7 @@ class SmallCNN(NetworkModule):
         **training: Any,
     ):
         super().__init__(**training)
+        image_shape, class_names = plain(image_shape), plain(class_names)
         check_description(image_shape, num_classes)
         self.save_hyperparameters()
         self.network = ConvNetwork(
@@ -172,6 +182,7 @@ class InceptionV3(NetworkModule):
         **training: Any,
     ):
         super().__init__(**training)
+        image_shape, class_names = plain(image_shape), plain(class_names)
         check_description(image_shape, num_classes)
         self.save_hyperparameters(ignore=["weights"])  # a checkpoint needs no download
         self.network = InceptionNetwork(

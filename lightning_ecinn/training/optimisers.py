@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
 
 from lightning_ecinn.models import GenerativeClassifier
-from lightning_ecinn.training.shared import check_not_negative, check_positive, check_share
+from lightning_ecinn.training.checks import (
+    check_literals,
+    check_not_negative,
+    check_positive,
+    check_share,
+)
+from lightning_ecinn.training.one_cycle import OneCycle
+from lightning_ecinn.training.plain import make_plain
+from lightning_ecinn.training.steps import count_steps_left
 
 __all__ = ["AdamWSettings", "OptimiserSettings", "adamw", "configure_ib_inn"]
 
@@ -51,13 +60,21 @@ class OptimiserSettings:
     warmup: float = 0.2
 
     def __post_init__(self) -> None:
+        make_plain(self)
+        check_literals(self, OptimiserSettings)
         check_positive(lr=self.lr)
-        check_not_negative(
-            weight_decay=self.weight_decay,
-            means_lr_factor=self.means_lr_factor,
-            momentum=self.momentum,
-        )
+        momenta = ("momentum", "means_momentum", "mixture_momentum")
+        names = (*momenta, "weight_decay", "means_lr_factor", "gamma")
+        check_not_negative(**{name: getattr(self, name) for name in names})
         check_share(warmup=self.warmup)
+        if not isinstance(self.betas, tuple | list) or len(self.betas) != 2:
+            raise ValueError(f"betas is {self.betas!r}; give two numbers.")
+        for beta in self.betas:
+            check_share(betas=beta)
+        if not isinstance(self.milestones, tuple | list):
+            raise ValueError(f"milestones is {self.milestones!r}; give a list of epochs.")
+        for epoch in self.milestones:
+            check_not_negative(milestones=epoch)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +96,8 @@ class AdamWSettings:
     schedule: Literal["constant", "onecycle"] = "constant"
 
     def __post_init__(self) -> None:
+        make_plain(self)
+        check_literals(self, AdamWSettings)
         check_positive(lr=self.lr)
         check_not_negative(weight_decay=self.weight_decay)
 
@@ -114,6 +133,7 @@ def adamw(module: pl.LightningModule, settings: Any) -> Any:
     optimizer = torch.optim.AdamW(
         module.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
     )
+    optimizer.register_load_state_dict_pre_hook(_check_groups)
     return _one_cycle(module, optimizer, 0.2) if settings.schedule == "onecycle" else optimizer
 
 
@@ -140,26 +160,26 @@ def _grouped(
         optimizer = adam(groups, betas=tuple(settings.betas), **options)
     # With 16-bit precision Lightning is to unscale the gradients, before it clips them.
     optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
+    optimizer.register_load_state_dict_pre_hook(_check_groups)
     return optimizer
+
+
+def _check_groups(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Refuse the state of an optimiser of other parameters."""
+    ours, theirs = (
+        [len(group["params"]) for group in groups]
+        for groups in (optimizer.param_groups, state["param_groups"])
+    )
+    if ours != theirs:
+        raise ValueError(
+            f"The checkpoint's optimiser has groups of {theirs} parameters, but this network's has "
+            f"{ours}: train the same parameters, or start a new training."
+        )
 
 
 def _one_cycle(
     module: pl.LightningModule, optimizer: torch.optim.Optimizer, warmup: float
 ) -> dict[str, Any]:
-    """Warm up and anneal to zero, step by step.
-
-    Args:
-        module: attached to the trainer, which knows how many steps there are.
-        optimizer: its learning rates are the highest.
-        warmup: share of the steps spent warming up.
-    """
-    num_steps = max(int(module.trainer.estimated_stepping_batches), 2)
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer,
-        max_lr=[group["lr"] for group in optimizer.param_groups],
-        total_steps=num_steps,
-        # A warm-up of exactly one step makes the scheduler divide by zero.
-        pct_start=warmup + 1e-6 if warmup * num_steps == 1 else warmup,
-        cycle_momentum=False,
-    )
+    """Warm up and anneal to zero, step by step, over all that the attached trainer will do."""
+    scheduler = OneCycle(optimizer, warmup, partial(count_steps_left, module.trainer))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Mapping
+from os import PathLike
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
+
+from lightning_ecinn import shipped
+from lightning_ecinn.models.checkpoints import read_checkpoint
+from lightning_ecinn.training.first_batch import check_labels_on_cpu
+from lightning_ecinn.training.plain import keep_readable, plain
+from lightning_ecinn.training.processes import only_repeats
+from lightning_ecinn.training.resuming import go_on, has_tuner
+from lightning_ecinn.training.steps import say_images_per_step
 
 __all__ = [
     "DESCRIPTION",
     "DescribedModule",
     "Stage",
     "accuracy",
-    "check_description",
-    "check_not_negative",
-    "check_positive",
+    "changed_pixels",
     "check_precision",
     "check_same_images",
-    "check_share",
     "log_epoch",
     "seed_step",
 ]
@@ -34,52 +42,61 @@ _STREAMS = {"train": 0, "val": 1, "test": 2}
 
 
 class DescribedModule(pl.LightningModule):
-    """A module whose checkpoints say what builds its model again.
+    """A module whose checkpoints say what builds its model again, whatever its settings are.
 
     Its model, with a ``config`` of plain values, is the attribute called like the entry.
     """
 
     entry: ClassVar[str]
     """In :data:`lightning_ecinn.models.checkpoints.KINDS`."""
+    optimiser: ClassVar[type]
+    """The dataclass of its optimiser's settings."""
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """Lightning's, of a file that is what it should be; a shipped model's name will do.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: it is no checkpoint of this kind of model, or it is damaged.
+        """
+        if isinstance(checkpoint_path, str | PathLike) and "://" not in str(checkpoint_path):
+            read_checkpoint(checkpoint_path, cls.entry)
+            checkpoint_path = shipped.resolve(checkpoint_path)
+        return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
+
+    @property
+    def _model(self) -> Any:
+        """What is trained."""
+        return getattr(self, self.entry)
+
+    def setup(self, stage: str) -> None:
+        """Say nothing of a hook that the module and not the data module has."""
+        warnings.filterwarnings("ignore", "You have overridden `on_before_batch_transfer` in `Ligh")
+
+    def on_fit_start(self) -> None:
+        """Use what Lightning's tuners found; say how many images a step sees."""
+        if has_tuner(self.trainer):
+            self.trainer.strategy.setup_optimizers(self.trainer)
+        say_images_per_step(self.trainer)
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Refuse labels that are no classes while they are on the CPU: a GPU could not say it."""
+        if self._trainer is None or not self.trainer.predicting:  # there they may be unknown
+            check_labels_on_cpu(batch, self._model.num_classes)
+        return batch
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store what builds the model again, so that whoever loads it needs nothing else."""
-        checkpoint[self.entry] = getattr(self, self.entry).config
+        checkpoint[self.entry] = plain(self._model.config)
+        keep_readable(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse the weights of a model of other images or classes."""
+        """Refuse the weights of a model of other images or classes, and another optimiser."""
         if self.entry in checkpoint:
-            check_same_images(checkpoint[self.entry], getattr(self, self.entry).config)
-
-
-def check_description(image_shape: Sequence[int] | None, num_classes: int | None) -> None:
-    """Refuse data that don't say what they are, of which the command line passes on nothing."""
-    if image_shape is None or num_classes is None:
-        raise ValueError(
-            "The data module must say what its images are: give it the attributes image_shape, "
-            "(C, H, W), and num_classes."
-        )
-
-
-def check_positive(**settings: float) -> None:
-    """Raise a ValueError for the first of `settings` that is not above 0."""
-    for name, value in settings.items():
-        if not value > 0:
-            raise ValueError(f"{name} is {value}; give a positive number.")
-
-
-def check_not_negative(**settings: float) -> None:
-    """Raise a ValueError for the first of `settings` that is below 0."""
-    for name, value in settings.items():
-        if not value >= 0:
-            raise ValueError(f"{name} is {value}; give a number that is not negative.")
-
-
-def check_share(**settings: float) -> None:
-    """Raise a ValueError for the first of `settings` that is not from 0 to less than 1."""
-    for name, value in settings.items():
-        if not 0 <= value < 1:
-            raise ValueError(f"{name} is {value}; give a number from 0 to less than 1.")
+            check_same_images(checkpoint[self.entry], plain(self._model.config))
+        if self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
+            go_on(self, checkpoint, self.optimiser)
 
 
 def check_precision(trainer: pl.Trainer) -> None:
@@ -117,6 +134,16 @@ def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
     return (logits.argmax(1) == labels).float().mean()
 
 
+def changed_pixels(
+    trainer: pl.Trainer, batch: Any, source: Tensor, target: Tensor
+) -> Tensor | None:
+    """What the test data know of the pixels that tell two classes apart, (B, C, H, W)."""
+    ask = getattr(getattr(trainer, "datamodule", None), "changed_pixels", None)
+    if ask is None or len(batch) < 3:  # no such method, or no indices to ask about
+        return None
+    return ask("test", batch[2], source, target)
+
+
 def log_epoch(
     module: pl.LightningModule,
     values: Mapping[str, Tensor],
@@ -124,7 +151,7 @@ def log_epoch(
     *,
     prog_bar: bool = False,
 ) -> None:
-    """Log averages over the images of an epoch and over all processes.
+    """Log averages over the images of an epoch and over all processes, each image once.
 
     Args:
         module: what logs.
@@ -132,9 +159,12 @@ def log_epoch(
         batch_size: its images.
         prog_bar: whether the progress bar shows them.
     """
+    # Lightning averages the weights over processes, which rounds whole numbers down.
+    repeats = module._trainer is not None and only_repeats(module.trainer)
+    weight = 0.0 if repeats else float(batch_size)
     module.log_dict(
         values,
-        batch_size=batch_size,
+        batch_size=weight,  # type: ignore[arg-type]
         prog_bar=prog_bar,
         on_step=False,
         on_epoch=True,
