@@ -11,6 +11,7 @@ from lightning_ecinn.callbacks.posterior_writer import PosteriorWriter
 from lightning_ecinn.callbacks.run import make_callbacks
 from lightning_ecinn.callbacks.samples import ClassSamples
 from lightning_ecinn.callbacks.stop_on_nonfinite import NonFiniteLossError, StopOnNonFiniteLoss
+from lightning_ecinn.callbacks.stop_on_signal import StopOnSignal
 
 __all__ = [
     "BuildClassMeans",
@@ -24,5 +25,6 @@ __all__ = [
     "PosteriorWriter",
     "RunCheckpoint",
     "StopOnNonFiniteLoss",
+    "StopOnSignal",
     "make_callbacks",
 ]

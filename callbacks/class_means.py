@@ -2,38 +2,48 @@
 
 from __future__ import annotations
 
-import os
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import WeightAveraging
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
-from torch import nn
+from torch import Tensor, nn
 from torchmetrics import CatMetric
 from tqdm.auto import tqdm
 
+from lightning_ecinn.callbacks.kept_checkpoints import (
+    kept_files,
+    named_files,
+    tell_loggers,
+    write_whole_files,
+)
 from lightning_ecinn.ecinn.certificates import even_quantiles
 from lightning_ecinn.ecinn.class_means import ClassMeans, check_significance
 from lightning_ecinn.training import IBINN
 from lightning_ecinn.training.batches import share_training_batches, shuffle_training_batches
+from lightning_ecinn.whole_files import WriteError
 
 __all__ = ["BuildClassMeans", "build_class_means", "reestimate_batch_norm"]
+
+State: TypeAlias = dict[str, Tensor]
 
 
 class BuildClassMeans(pl.Callback):
     """Make every kept checkpoint of a finished fit able to explain.
 
-    For the last and the best checkpoint (or, without checkpoints, for the module as it is):
-    batch-norm statistics are estimated again over the training set, then the mean latent of the
-    training images classified as each class is computed in float64 (Section 3.3), each image
-    once under any number of processes, and the quantiles of these images' log p, for
-    certificates. All are written into the checkpoint. Afterwards the module holds the best
-    checkpoint's weights.
+    For each file that the trainer's checkpoint callbacks keep (or, where they keep none, for the
+    module as it is): batch-norm statistics are estimated again over the training set, then the
+    mean latent of the training images classified as each class is computed in float64 (Section
+    3.3), each image once under any number of processes, and the quantiles of these images' log p,
+    for certificates. All are written into the file, and loggers are told, because some upload it.
+    Afterwards the module holds the best checkpoint's weights. A checkpoint saved while training
+    has no means, not even those of the weights that the training began with.
 
     Args:
         batch_norm: whether to re-estimate the batch-norm statistics.
@@ -51,34 +61,71 @@ class BuildClassMeans(pl.Callback):
         check_significance(significance)
         self.batch_norm = batch_norm
         self.significance = significance
+        self._named: dict[str, None] = {}
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Let the files be written whole."""
+        write_whole_files(trainer)
+        self._named = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forget the means of weights that are about to change."""
+        averaged = [c._average_model.module for c in _averaging(trainer) if c._average_model]
+        for module in (pl_module, *averaged):
+            if isinstance(module, IBINN):
+                _forget_class_means(module)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Note the newest files: a callback that keeps all of them knows only the newest."""
+        self._named.update(dict.fromkeys(named_files(trainer)))
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Build the means for each kept checkpoint, the best one last."""
-        if not isinstance(pl_module, IBINN) or trainer.interrupted:
+        """Build the means for each kept checkpoint.
+
+        Raises:
+            WriteError: they could not be written; says how to build them.
+        """
+        if trainer.interrupted or not trainer.num_training_batches:
+            return
+        for averaging in _averaging(trainer):
+            averaging._average_model = None  # or it would take the module's place in a test
+        if not isinstance(pl_module, IBINN):
             return
         if trainer.progress_bar_callback is not None:  # or two bars would fight for one line
             trainer.progress_bar_callback.teardown(trainer, pl_module, "fit")
-        paths = _kept_checkpoints(trainer)
-        if not paths:
+        if paths := kept_files(trainer, self._named):
+            self._build_into(trainer, pl_module, paths)
+            tell_loggers(trainer)
+        else:
             self.build(trainer, pl_module)
-        built_for = None
-        for path in paths:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            if state["global_step"] != built_for:  # often the last is the best
-                rank_zero_info(f"Building the class means of {path.name}")
-                pl_module.load_state_dict(state["state_dict"])
-                self.build(trainer, pl_module)
-                built_for = state["global_step"]
-            trainer.strategy.barrier("every process has read the checkpoint")
-            if trainer.is_global_zero:
-                _save(path, state, pl_module)
-            trainer.strategy.barrier("class means saved")
 
     def build(self, trainer: pl.Trainer, pl_module: IBINN) -> None:
         """Re-estimate batch norm if wished, then build the means, for the module as it is."""
         if self.batch_norm:
             reestimate_batch_norm(trainer, pl_module)
         build_class_means(trainer, pl_module, self.significance)
+
+    def _build_into(self, trainer: pl.Trainer, pl_module: IBINN, paths: Sequence[str]) -> None:
+        """Build the means of each file and put them into it; the module ends as the best one."""
+        best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+        trained: State = {}
+        for number, path in enumerate(paths):
+            content = trainer.strategy.load_checkpoint(path, weights_only=True)
+            if not _are_equal(content["state_dict"], trained):  # often the last is the best
+                rank_zero_info(f"Building the class means of {Path(path).name}")
+                trained = content["state_dict"]
+                pl_module.load_state_dict(trained)
+                self.build(trainer, pl_module)
+                state = {key: value.cpu() for key, value in pl_module.state_dict().items()}
+            content["state_dict"] = state
+            trainer.strategy.barrier("every process has read the checkpoint")
+            _save(trainer, content, path, others=len(paths) - number - 1)
+            if path == best:
+                best_state = {key: value.clone() for key, value in state.items()}
+        if best in paths:
+            pl_module.load_state_dict(best_state)
 
 
 @torch.no_grad()
@@ -124,7 +171,7 @@ def reestimate_batch_norm(trainer: pl.Trainer, pl_module: IBINN) -> None:
         return
     classifier = pl_module.classifier
     torch.manual_seed(0)  # the same noise on every process
-    with _averaging(pl_module, layers):
+    with _averaging_statistics(pl_module, layers):
         batches = shuffle_training_batches(trainer)
         for images in _images(trainer, pl_module, batches, "batch-norm statistics"):
             v = classifier.preprocessing(images, dequantize=True, noise=pl_module.hparams["noise"])
@@ -132,7 +179,7 @@ def reestimate_batch_norm(trainer: pl.Trainer, pl_module: IBINN) -> None:
 
 
 @contextmanager
-def _averaging(
+def _averaging_statistics(
     pl_module: IBINN, layers: Sequence[nn.modules.batchnorm._BatchNorm]
 ) -> Iterator[None]:
     """Batch norm accumulates a plain average; everything else is in evaluation mode."""
@@ -152,7 +199,8 @@ def _averaging(
 
 def _images(
     trainer: pl.Trainer, pl_module: IBINN, batches: Iterable[Any], title: str
-) -> Iterator[torch.Tensor]:
+) -> Iterator[Tensor]:
+    """Images of batches on the module's device: every pass over them goes through here."""
     if trainer.fast_dev_run:  # type: ignore[attr-defined]
         batches = islice(batches, trainer.num_training_batches)  # type: ignore[arg-type]
     shown = trainer.is_global_zero and trainer.progress_bar_callback is not None
@@ -161,21 +209,36 @@ def _images(
         yield batch[0].to(pl_module.device)
 
 
-def _kept_checkpoints(trainer: pl.Trainer) -> list[Path]:
-    """Last, then best, each file of this run once; paths are those of the first process."""
-    found: dict[Path, Path] = {}
-    callbacks = [c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)]
-    for name in ("last_model_path", "best_model_path"):
-        for callback in callbacks:
-            path = Path(getattr(callback, name) or "none")
-            if path.is_file() and path.parent == Path(callback.dirpath or ""):
-                found[path.resolve()] = path
-    return trainer.strategy.broadcast(list(found.values()))
+def _forget_class_means(module: IBINN) -> None:
+    """Leave a classifier without class means."""
+    classifier = module.classifier
+    for buffer in (classifier.class_means, classifier.class_counts, classifier.log_prob_quantiles):
+        buffer.zero_()
 
 
-def _save(path: Path, checkpoint: dict[str, Any], pl_module: IBINN) -> None:
+def _averaging(trainer: pl.Trainer) -> list[WeightAveraging]:
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return [callback for callback in callbacks if isinstance(callback, WeightAveraging)]
+
+
+def _are_equal(state: State, other: State) -> bool:
+    return state.keys() == other.keys() and all(torch.equal(state[k], other[k]) for k in state)
+
+
+def _save(trainer: pl.Trainer, content: dict[str, Any], path: str, others: int) -> None:
     """Replace a checkpoint in one step: at every moment there is a whole file."""
-    checkpoint["state_dict"] = {key: v.cpu() for key, v in pl_module.state_dict().items()}
-    temporary = path.with_suffix(".tmp")
-    torch.save(checkpoint, temporary)
-    os.replace(temporary, path)
+    problem = None
+    try:
+        trainer.strategy.save_checkpoint(content, path)
+        trainer.strategy.checkpoint_io.teardown()  # one that writes in the background
+    except OSError as error:
+        problem = (error.errno, error.strerror or str(error))
+    problem = trainer.strategy.broadcast(problem)  # or other processes would wait for the first
+    if problem is not None:
+        these = f" and {others} more" if others else ""
+        command = f"python -m lightning_ecinn means --ckpt_path {shlex.quote(path)}"
+        reason = (
+            f"{problem[1]}; this checkpoint{these} stayed as trained, without class means: make "
+            f"room, then build them with `{command}`"
+        )
+        raise WriteError(Path(path), OSError(problem[0], reason))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
 from matplotlib.figure import Figure
-from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
-from lightning_ecinn.callbacks.end_of_run import DrawsAtTheEnd
+from lightning_ecinn.callbacks.end_of_run import DrawsAtTheEnd, NothingToDrawError
 from lightning_ecinn.callbacks.loggers import log_figure
+from lightning_ecinn.callbacks.remarks import remark
+from lightning_ecinn.datamodules.checks import SplitName
 from lightning_ecinn.ecinn.counterfactuals import Counterfactual
 from lightning_ecinn.ecinn.explainer import Explainer
 from lightning_ecinn.ecinn.steps import NamedStep, alpha_convincing, supplement_step
@@ -74,7 +76,7 @@ class CounterfactualGrid(DrawsAtTheEnd):
         count: int = 9,
         alpha: NamedStep | float = "convincing",
         t: list[float] = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2],  # noqa: B006
-        split: Literal["train", "val", "test"] = "test",
+        split: SplitName = "test",
         seed: int = 0,
         magnify: tuple[int, int] | None = None,
         name: str | None = None,
@@ -89,6 +91,8 @@ class CounterfactualGrid(DrawsAtTheEnd):
         self.seed = seed
         self.magnify = magnify
         self.name = name or self._default_name()
+        self._asked = self._missing = 0
+        """Counterfactuals that the picture is to show, and those of them that do not exist."""
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuse classes that do not exist before anything is trained."""
@@ -102,17 +106,27 @@ class CounterfactualGrid(DrawsAtTheEnd):
                     f"{getattr(self, name)}."
                 )
 
+    def needs(self) -> Mapping[SplitName, str]:
+        """The images of one split."""
+        return {self.split: "choose another split"}
+
     def draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw, if there is something to draw with."""
-        if not trainer.is_global_zero or not isinstance(pl_module, IBINN) or trainer.interrupted:
+        if not isinstance(pl_module, IBINN):
             return
         if not pl_module.classifier.class_counts.any():
-            rank_zero_warn(f"No class means, no picture: {self.name} is left out.")
-            return
+            raise NothingToDrawError("No class means, no counterfactuals; `means` builds them.")
+        self._asked = self._missing = 0
         with torch.inference_mode():
             figure = self._figure(trainer, pl_module.explainer)
-        if figure is not None:
-            log_figure(trainer, figure, self.name)
+        if self._asked and self._missing == self._asked:
+            raise NothingToDrawError(f"No step leads to any of its {self._asked} counterfactuals.")
+        if self._missing:
+            remark(
+                trainer,
+                f"{self.name}: no step leads to {self._missing} of {self._asked} counterfactuals.",
+            )
+        log_figure(trainer, figure, self.name)
 
     def _default_name(self) -> str:
         detail = {
@@ -124,19 +138,18 @@ class CounterfactualGrid(DrawsAtTheEnd):
         name = f"{self.selection}-{detail.get(self.selection, pair)}"
         return f"counterfactuals-{name}".replace("_", "-")
 
-    def _figure(self, trainer: pl.Trainer, explainer: Explainer) -> Figure | None:
-        images = CorrectImages(trainer, explainer, self.split, self.seed)
+    def _figure(self, trainer: pl.Trainer, explainer: Explainer) -> Figure:
         try:
+            images = CorrectImages(trainer, explainer, self.split, self.seed)
             return getattr(self, f"_{self.selection}")(images, explainer)
         except LookupError as error:
-            rank_zero_warn(f"{self.name} is left out: {error.args[0]}")
-            return None
+            raise NothingToDrawError(error.args[0]) from None
 
     def _every_class(self, images: CorrectImages, explainer: Explainer) -> Figure:
         inputs, _ = images.one_of_each(range(explainer.num_classes))
         targets = torch.arange(explainer.num_classes).expand(len(inputs), -1)
         cf = explainer.explain(inputs, targets, self.alpha, undefined="keep")
-        posterior = _posterior_as_seen(explainer, cf)
+        posterior = self._posterior_as_seen(explainer, cf)
         pictures, captions = [], []
         for i, image in enumerate(inputs):
             pictures.append([self._shown(image), *map(self._shown_if, cf.image[i], cf.defined[i])])
@@ -192,7 +205,7 @@ class CounterfactualGrid(DrawsAtTheEnd):
             explainer.explain_steps(inputs, self.target, steps, undefined="keep") if steps else []
         )
         for cf in swept:
-            posterior = _posterior_as_seen(explainer, cf)
+            posterior = self._posterior_as_seen(explainer, cf)
             for i, picture in enumerate(cf.image):
                 pictures[i].append(self._shown_if(picture, cf.defined[i]))
                 captions[i].append(_percent(posterior[i], cf.defined[i]))
@@ -210,7 +223,7 @@ class CounterfactualGrid(DrawsAtTheEnd):
         pictures: list[list[Tensor | None]] = [[self._shown(image) for image in inputs]]
         captions = [[""] * len(inputs)]
         for cf in explainer.explain_steps(inputs, target, undefined="keep"):
-            posterior = _posterior_as_seen(explainer, cf)
+            posterior = self._posterior_as_seen(explainer, cf)
             pictures.append(list(map(self._shown_if, cf.image, cf.defined)))
             captions.append(list(map(_percent, posterior, cf.defined)))
         return self._grid(pictures, row_labels=_ROWS, column_labels=labels, captions=captions)
@@ -221,6 +234,15 @@ class CounterfactualGrid(DrawsAtTheEnd):
         title = f"{title} each picture: p(target) of the picture as shown"
         gap = 0.05 if self.magnify is None else 0.15
         return picture_grid(pictures, title=title, gap=gap, **labels)
+
+    def _posterior_as_seen(self, explainer: Explainer, cf: Counterfactual) -> Tensor:
+        """p(target) of the 8-bit pictures, shaped like the targets; counts what does not exist."""
+        moves = cf.target != cf.source
+        self._asked += int(moves.sum())
+        self._missing += int((moves & ~cf.defined).sum())
+        flat = cf.image_8bit.reshape(-1, *explainer.image_shape)
+        posterior = explainer.posterior(flat).reshape(*cf.target.shape, -1)
+        return posterior.gather(-1, cf.target.unsqueeze(-1)).squeeze(-1).cpu()
 
     def _pair(self, explainer: Explainer) -> str:
         return f"{explainer.class_names[self.source]} → {explainer.class_names[self.target]}"
@@ -234,13 +256,6 @@ class CounterfactualGrid(DrawsAtTheEnd):
 
     def _shown_if(self, image: Tensor, defined: Tensor) -> Tensor | None:
         return self._shown(image) if defined else None
-
-
-def _posterior_as_seen(explainer: Explainer, cf: Counterfactual) -> Tensor:
-    """p(target) of the 8-bit pictures, shaped like the targets."""
-    flat = cf.image_8bit.reshape(-1, *explainer.image_shape)
-    posterior = explainer.posterior(flat).reshape(*cf.target.shape, -1)
-    return posterior.gather(-1, cf.target.unsqueeze(-1)).squeeze(-1).cpu()
 
 
 def _percent(value: Tensor, defined: Tensor) -> str:

@@ -46,6 +46,20 @@ class CounterfactualWriter(PredictionWriter):
         """Of counterfactuals; of nothing else."""
         return _arrays(prediction) if isinstance(prediction, Counterfactual) else None
 
+    def missing(self, arrays: dict[str, np.ndarray]) -> tuple[str, bool]:
+        """How many counterfactuals there are not, and why; own classes alone are no matter."""
+        moves = arrays["targets"] != arrays["sources"][:, None]
+        exists = moves & arrays["defined"]
+        unknown = exists & ~np.isfinite(arrays["picture_posteriors"])
+        if exists.any() and np.array_equal(exists, moves) and not unknown.any():
+            return "", False
+        text = (
+            f"{exists.sum():,} of {exists.size:,} counterfactuals exist, {unknown.sum():,} of them "
+            f"with a posterior that is no number: {(~moves).sum():,} are of the image's own class, "
+            f"to {(moves & ~exists).sum():,} no step leads."
+        )
+        return text, not (exists & ~unknown).any()
+
     def class_names(self, pl_module: pl.LightningModule) -> tuple[str, ...]:
         """One name per class."""
         return pl_module.explainer.class_names  # type: ignore[union-attr,return-value]

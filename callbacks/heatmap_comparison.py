@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
 from lightning_ecinn.attribution import LABELS
-from lightning_ecinn.callbacks.end_of_run import DrawsAtTheEnd
+from lightning_ecinn.callbacks.end_of_run import DrawsAtTheEnd, NothingToDrawError
 from lightning_ecinn.callbacks.loggers import log_figure, log_numbers
+from lightning_ecinn.callbacks.remarks import remark
 from lightning_ecinn.comparison import (
     UNITS,
     Explained,
@@ -93,27 +95,37 @@ class HeatmapComparison(DrawsAtTheEnd):
         models = [load_model(path) for path in self.beside]
         self._others = dict(zip(name_models(self.beside), models, strict=True))
 
+    def needs(self) -> Mapping[SplitName, str]:
+        """The images shown and, where heatmaps are compared with training images, these."""
+        needed: dict[SplitName, str] = {self.settings.split: "choose another split"}
+        if self.settings.baselines != "black":
+            needed["train"] = "choose baselines: black"
+        return needed
+
     def draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the images that are classified correctly, and measure more of them."""
         model, s = _model(pl_module), self.settings
-        if not trainer.is_global_zero or model is None or trainer.interrupted:
+        if model is None:
             return
         if "ecinnh" in s.methods and isinstance(model, Explainer) and not explains(model):
-            rank_zero_warn(f"No class means: {self.name} has no counterfactuals and no ECINNh.")
+            remark(trainer, f"No class means: {self.name} has no counterfactuals and no ECINNh.")
         found = CorrectImages(trainer, model, s.split, s.seed)
         try:
             indices = found.indices(max(s.count, s.measure), self.source, but=s.target)
         except LookupError as error:
-            rank_zero_warn(f"{self.name} is left out: {error.args[0]}")
-            return
+            raise NothingToDrawError(error.args[0]) from None
         baselines = draw_baselines(trainer, s.baselines, s.num_baselines, s.seed)
         shown, rest = indices[: s.count], indices[s.count :].split(_CHUNK)
-        numbers = HeatmapNumbers(s.methods)
+        numbers, missing = HeatmapNumbers(s.methods), 0
         for part in show_progress(trainer, [shown, *filter(len, rest)], self.name):
             explained = self._explained(model, found.images[part], baselines)
             numbers.update(explained, _mask(trainer, s.split, part, explained))
+            missing += int((~explained.defined).sum())
             if part is shown:
                 self._draw_table(trainer, explained, baselines)
+        if missing and explains(model):
+            text = f"{self.name}: no step leads to {missing} of {len(indices)} counterfactuals."
+            remark(trainer, text)
         self._report(trainer, numbers, len(indices))
 
     def _explained(
@@ -143,6 +155,8 @@ class HeatmapComparison(DrawsAtTheEnd):
             for one in (explained, *others)
             for i in range(len(one.images))
         ]
+        if all(heatmap is None for row in rows for heatmap in row.heatmaps):
+            raise NothingToDrawError("no image has any of the heatmaps.")
         figure = heatmap_table(rows, [LABELS[method] for method in methods], note=UNITS)
         log_figure(trainer, figure, self.name)
 

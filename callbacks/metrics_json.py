@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import time
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 
+from lightning_ecinn.callbacks.loggers import outlive_loggers
+from lightning_ecinn.callbacks.new_files import json_text, save_new
+from lightning_ecinn.callbacks.remarks import going_on
+from lightning_ecinn.callbacks.something_done import SomethingDone
+from lightning_ecinn.whole_files import write_whole
+
 __all__ = ["MetricsJSON"]
 
 
-class MetricsJSON(pl.Callback):
+class MetricsJSON(SomethingDone):
     """Write ``<run>/metrics.json``: every epoch's metrics, the last ones, and the time.
 
     Keys: ``epochs`` (a list with the metrics after each epoch), ``latest`` (the newest value of
     every metric, test metrics among them), ``train_seconds``, ``device``, ``num_parameters``.
+    Another one's file is left alone: this one's name then gets a number.
+
+    A run lasts longer than its notes: a file that can't be written and a logger that fails are
+    remarked upon, and the run goes on. One that would do nothing is refused.
+
+    Raises:
+        ValueError: there is nothing to train, validate, test or predict.
 
     Example:
         >>> metrics = MetricsJSON()
@@ -28,6 +39,8 @@ class MetricsJSON(pl.Callback):
     """
 
     def __init__(self) -> None:
+        super().__init__()
+        self._path: Path | None = None
         self._content: dict[str, Any] = {"epochs": [], "latest": {}}
         self._start = time.monotonic()
 
@@ -35,6 +48,11 @@ class MetricsJSON(pl.Callback):
     def latest(self) -> dict[str, float | None]:
         """The newest value of every metric."""
         return self._content["latest"]
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Get ready for loggers that fail."""
+        outlive_loggers(trainer)
+        super().setup(trainer, pl_module, stage)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
@@ -60,6 +78,7 @@ class MetricsJSON(pl.Callback):
         """Note what callbacks found at the end."""
         if stage in ("fit", "test"):
             self._write(trainer, pl_module)
+        super().teardown(trainer, pl_module, stage)
 
     def _write(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.is_global_zero:
@@ -68,11 +87,17 @@ class MetricsJSON(pl.Callback):
         self._content["device"] = str(pl_module.device)
         parameters = sum(p.numel() for p in pl_module.parameters())
         self._content["num_parameters"] = parameters
-        path = Path(trainer.default_root_dir) / "metrics.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(self._content, indent=1) + "\n")
-        os.replace(temporary, path)
+        text = json_text(self._content)
+        with going_on(trainer, "The metrics are not all in metrics.json"):
+            self._save(Path(trainer.default_root_dir) / "metrics.json", text.encode())
+
+    def _save(self, path: Path, content: bytes) -> None:
+        """Write the file anew, under the name that it got the first time."""
+        if self._path is None or self._path.parent != path.parent:
+            self._path = save_new(path, lambda file: file.write(content))
+            return
+        with write_whole(self._path) as file:
+            file.write(content)
 
 
 def _numbers(trainer: pl.Trainer) -> dict[str, float | None]:

@@ -40,6 +40,14 @@ class PosteriorWriter(PredictionWriter):
             return None
         return {"posteriors": prediction.cpu().numpy()}
 
+    def missing(self, arrays: dict[str, np.ndarray]) -> tuple[str, bool]:
+        """How many images have a posterior that is no number."""
+        known = np.isfinite(arrays["posteriors"]).all(1)
+        if known.all():
+            return "", False
+        text = f"The posteriors of {(~known).sum()} of {len(known)} images are no numbers."
+        return text, not known.any()
+
     def class_names(self, pl_module: pl.LightningModule) -> tuple[str, ...]:
         """One name per class."""
         assert isinstance(pl_module, NetworkModule)

@@ -12,6 +12,7 @@ from lightning_ecinn.callbacks.counterfactual_writer import CounterfactualWriter
 from lightning_ecinn.callbacks.metrics_json import MetricsJSON
 from lightning_ecinn.callbacks.posterior_writer import PosteriorWriter
 from lightning_ecinn.callbacks.stop_on_nonfinite import StopOnNonFiniteLoss
+from lightning_ecinn.callbacks.stop_on_signal import StopOnSignal
 
 __all__ = ["CHECKPOINT", "make_callbacks"]
 
@@ -61,5 +62,6 @@ def make_callbacks(
         metrics or MetricsJSON(),
         counterfactuals or CounterfactualWriter(),
         *pictures,
+        StopOnSignal(),  # after all that a step brings about, before what saves it
         checkpoint or RunCheckpoint(**CHECKPOINT),
     ]

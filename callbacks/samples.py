@@ -6,6 +6,8 @@ import pytorch_lightning as pl
 import torch
 
 from lightning_ecinn.callbacks.loggers import log_figure
+from lightning_ecinn.callbacks.remarks import going_on
+from lightning_ecinn.ecinn.explainer import Explainer
 from lightning_ecinn.figures import picture_grid
 from lightning_ecinn.training import IBINN
 
@@ -51,7 +53,10 @@ class ClassSamples(pl.Callback):
             return
         if not trainer.is_global_zero or trainer.state.fn != "fit":
             return
-        explainer = pl_module.explainer
+        with going_on(trainer, f"Samples of epoch {epoch} could not be drawn"):
+            self._draw(trainer, pl_module.explainer, epoch)
+
+    def _draw(self, trainer: pl.Trainer, explainer: Explainer, epoch: int) -> None:
         labels = torch.arange(explainer.num_classes).repeat(self.per_class)
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+
+from lightning_ecinn.callbacks.kept_checkpoints import named_files
 
 __all__ = ["NonFiniteLossError", "StopOnNonFiniteLoss"]
 
@@ -38,8 +41,8 @@ class StopOnNonFiniteLoss(pl.Callback):
         self._sum: Tensor | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Forget an earlier training."""
-        self._sum = None
+        """Begin with nothing; each process has a sum, also one whose steps are skipped."""
+        self._sum = torch.zeros((), device=pl_module.device)
 
     def on_train_batch_end(
         self,
@@ -50,10 +53,9 @@ class StopOnNonFiniteLoss(pl.Callback):
         batch_idx: int,
     ) -> None:
         """Add the loss to the ones not read yet: one NaN makes the sum NaN."""
-        if not isinstance(outputs, Mapping) or "loss" not in outputs:
-            return  # a skipped step, or a module that optimizes by itself
-        loss = outputs["loss"].detach()
-        self._sum = loss if self._sum is None else self._sum + loss
+        # Without a loss: a skipped step, or a module that optimizes by itself.
+        if self._sum is not None and isinstance(outputs, Mapping) and "loss" in outputs:
+            self._sum = self._sum + outputs["loss"].detach()
         if trainer.global_step % self.every_n_steps == 0:
             self._check_loss(trainer)
 
@@ -76,9 +78,9 @@ class StopOnNonFiniteLoss(pl.Callback):
             raise NonFiniteLossError(_message(trainer, f"The network ({bad[0]})"))
 
     def _check_loss(self, trainer: pl.Trainer) -> None:
-        loss_sum, self._sum = self._sum, None
-        if loss_sum is None:
+        if self._sum is None:  # nothing is trained
             return
+        loss_sum, self._sum = self._sum, torch.zeros_like(self._sum)
         if trainer.world_size > 1:  # all processes stop, or none
             loss_sum = trainer.strategy.reduce(loss_sum, reduce_op="sum")
         if not torch.isfinite(loss_sum):
@@ -86,9 +88,9 @@ class StopOnNonFiniteLoss(pl.Callback):
 
 
 def _message(trainer: pl.Trainer, what: str) -> str:
-    callback = trainer.checkpoint_callback
-    kept = getattr(callback, "last_model_path", "") or getattr(callback, "best_model_path", "")
-    saved = f"The last good checkpoint is {kept}" if kept else "No checkpoint was saved yet"
+    files = [str(trainer.ckpt_path or ""), *named_files(trainer)]  # what was resumed comes first
+    kept = [path for path in files if os.path.isfile(path)]
+    saved = f"The last good checkpoint is {kept[-1]}" if kept else "No checkpoint was saved yet"
     return (
         f"{what} is not finite at step {trainer.global_step}, epoch {trainer.current_epoch}. "
         f"{saved}. Lower the learning rate (--model.lr) or the gradient clipping "

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 __all__ = ["WriteError", "write_whole"]
 
@@ -19,6 +19,10 @@ class WriteError(OSError):
 
     def __init__(self, path: Path, error: OSError):
         super().__init__(error.errno, error.strerror or str(error), str(path))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As other processes get it."""
+        return WriteError, (Path(self.filename), OSError(self.errno, self.strerror))
 
     def __str__(self) -> str:
         return f"{self.filename} could not be written: {self.strerror}."
@@ -59,8 +63,9 @@ def _reason(error: BaseException | None, part: Path, path: Path) -> OSError | No
     """Why the file could not be written, perhaps hidden: torch says something else of it."""
     ours = {None, str(part), str(path), str(path.parent)}
     while error is not None:
-        is_new = isinstance(error, OSError) and not isinstance(error, WriteError)
-        if is_new and (error.filename is None or str(error.filename) in ours):
-            return error
+        if isinstance(error, OSError) and not isinstance(error, WriteError):
+            name = error.filename
+            if name is None or str(name) in ours:
+                return error
         error = error.__context__
     return None

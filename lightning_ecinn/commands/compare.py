@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,12 +10,13 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from lightning_ecinn import shipped
 from lightning_ecinn.attribution import LABELS
-from lightning_ecinn.callbacks.loggers import find_free_path, log_figure, log_numbers
+from lightning_ecinn.callbacks.loggers import log_figure, log_numbers, outlive_loggers
+from lightning_ecinn.callbacks.new_files import json_text, save_new_text
+from lightning_ecinn.callbacks.remarks import going_on, remark
 from lightning_ecinn.comparison import (
     UNITS,
     Explained,
@@ -30,6 +31,7 @@ from lightning_ecinn.comparison import (
 from lightning_ecinn.figures import correlation_matrices, heatmap_table, text_table
 from lightning_ecinn.models.checkpoints import load_model
 from lightning_ecinn.models.classifier import GenerativeClassifier
+from lightning_ecinn.plain_text import plain
 from lightning_ecinn.runs import name_models
 from lightning_ecinn.training.batches import (
     draw_baselines,
@@ -71,6 +73,8 @@ class CompareSettings(HeatmapSettings):
                 f"--names: there are {len(self.names)} names for {len(self.ckpt_path)} "
                 "checkpoints; give each its own."
             )
+        if len(set(self.names)) < len(self.names):
+            raise ValueError(f"--names {' '.join(self.names)}: give each model a name of its own.")
 
 
 class Comparison:
@@ -81,7 +85,7 @@ class Comparison:
 
     Raises:
         FileNotFoundError: for a checkpoint that does not exist.
-        ValueError: for files that are none.
+        ValueError: for files that are none, and where no model has any of the heatmaps.
     """
 
     def __init__(self, settings: CompareSettings):
@@ -89,10 +93,21 @@ class Comparison:
         self.paths = [str(shipped.resolve(path).absolute()) for path in settings.ckpt_path]
         self.names = settings.names or name_models(self.paths)
         self.models = [load_model(path) for path in self.paths]
+        if set(settings.methods) == {"ecinnh"} and not any(map(explains, self.models)):
+            raise ValueError(
+                "compare: no model has class means, and so none has ECINNh, the one method asked "
+                "for: build them with `means`, or give other --methods."
+            )
 
     def run(self, trainer: pl.Trainer, datamodule: pl.LightningDataModule) -> None:
-        """Explain images of the data, on the trainer's device; draw, print, log. In one process."""
-        self._warn_of_missing_means()
+        """Explain images of the data, on the trainer's device; draw, print, log. In one process.
+
+        Raises:
+            ValueError: nothing can be compared: no image, or no heatmap of any.
+            WriteError: comparison.json can't be written; its tables are on the screen.
+        """
+        self._remark_missing_means(trainer)
+        outlive_loggers(trainer)
         datamodule.prepare_data()
         for stage in ("fit", "test"):
             datamodule.setup(stage)
@@ -104,6 +119,8 @@ class Comparison:
     def _compare(self, trainer: pl.Trainer) -> None:
         s, methods = self.settings, self.settings.methods
         images, labels = read_first_images(trainer, s.split, limit=2000)
+        if len(images) == 0:
+            raise ValueError(f"There is no image in the split {s.split!r} of the data to compare.")
         generator = torch.Generator().manual_seed(s.seed)
         chosen = torch.randperm(len(images), generator=generator)[: max(s.count, s.measure)]
         baselines = draw_baselines(trainer, s.baselines, s.num_baselines, s.seed)
@@ -111,15 +128,18 @@ class Comparison:
             model.to(trainer.strategy.root_device)
         correlations = HeatmapCorrelations(len(self.models), methods)
         numbers = [HeatmapNumbers(methods) for _ in self.models]
+        missing = torch.zeros(len(self.models), dtype=torch.int64)
         shown, rest = chosen[: s.count], chosen[s.count :].split(_CHUNK)
         for part in show_progress(trainer, [shown, *filter(len, rest)], "heatmaps"):
             explained = self._explained(images[part], baselines)
             correlations.update(explained)
             for one, found in zip(explained, numbers, strict=True):
                 found.update(one)
+            missing += torch.stack([(~one.defined).sum() for one in explained])
             if part is shown:
                 self._draw_images(trainer, explained, part, labels[part])
         self._report(trainer, correlations, numbers, len(chosen))
+        self._count_missing(trainer, missing.tolist(), len(chosen))
 
     def _explained(self, images: Tensor, baselines: Tensor | None) -> list[Explained]:
         return [
@@ -140,6 +160,8 @@ class Comparison:
     ) -> None:
         split, methods = self.settings.split, self.settings.methods
         class_names = getattr(trainer.datamodule, "class_names", None)  # type: ignore[attr-defined]
+        if not any(one.has(method).any() for one in explained for method in methods):
+            return
         for i, (index, label) in enumerate(zip(indices.tolist(), labels.tolist(), strict=True)):
             title = f"{split} image {index}: {class_names[label] if class_names else label}"
             figure = heatmap_table(
@@ -160,16 +182,18 @@ class Comparison:
         matrices = {m: r for m, r in correlations.compute().items() if correlations.counts[m].any()}
         found = {name: one.compute() for name, one in zip(self.names, numbers, strict=True)}
         for name, path in zip(self.names, self.paths, strict=True):
-            print(f"{name} ({path}):\n{numbers_table(found[name])}")
+            print(f"{plain(f'{name} ({path})')}:\n{numbers_table(found[name])}")
+        if not matrices:
+            raise ValueError(f"No model has any of the heatmaps of any of {count} images.")
         title = f"Mean correlation of heatmaps over {count} {self.settings.split} images"
-        print(f"{title}:\n{_pairs_table(matrices, self.names)}")
-        figure = correlation_matrices(
-            {LABELS[method]: matrix for method, matrix in matrices.items()}, self.names, title=title
-        )
-        log_figure(trainer, figure, "compare-correlations")
+        print(f"{title}:\n{_pairs_table(matrices, self.names)}", flush=True)
+        with going_on(trainer, "compare-correlations could not be drawn"):
+            shown = {LABELS[method]: matrix for method, matrix in matrices.items()}
+            figure = correlation_matrices(shown, self.names, title=title)
+            log_figure(trainer, figure, "compare-correlations")
+        log_numbers(trainer, self._flat(matrices, found))
         images = {method: correlations.counts[method].tolist() for method in matrices}
         self._write(trainer, matrices, images, found)
-        log_numbers(trainer, self._flat(matrices, found))
 
     def _write(
         self, trainer: pl.Trainer, matrices: dict[str, Any], images: dict[str, Any], found: Any
@@ -179,9 +203,9 @@ class Comparison:
             for name, path in zip(self.names, self.paths, strict=True)
         ]
         content = {"models": models, "correlation": matrices, "images": images}
-        path = find_free_path(Path(trainer.default_root_dir) / "comparison.json")
-        path.write_text(json.dumps(content, indent=1) + "\n")
-        print(f"Wrote {path}")
+        path = Path(trainer.default_root_dir) / "comparison.json"
+        path = save_new_text(path, json_text(content))
+        print(plain(f"Wrote {path}"))
 
     def _flat(self, matrices: dict[str, Any], found: Any) -> dict[str, float]:
         """The numbers by the names that loggers show."""
@@ -197,13 +221,22 @@ class Comparison:
                 flat |= {f"heatmaps/{name}/{method}/{key}": v for key, v in values.items()}
         return flat
 
-    def _warn_of_missing_means(self) -> None:
+    def _remark_missing_means(self, trainer: pl.Trainer) -> None:
+        """Say which flows have no means."""
         for model, path in zip(self.models, self.paths, strict=True):
             if isinstance(model, GenerativeClassifier) and not explains(model):
-                rank_zero_warn(
+                text = (
                     f"{path} has no class means, so neither counterfactuals nor ECINNh: build them "
                     "with `means`."
                 )
+                remark(trainer, text)
+
+    def _count_missing(self, trainer: pl.Trainer, missing: Sequence[int], count: int) -> None:
+        """Say to how many counterfactuals no step leads, of models that have any."""
+        for model, name, number in zip(self.models, self.names, missing, strict=True):
+            if number and explains(model):
+                text = f"{name}: no step leads to {number} of {count} counterfactuals."
+                remark(trainer, text)
 
 
 def _pairs_table(matrices: dict[str, Any], names: Sequence[str]) -> str:
@@ -212,6 +245,6 @@ def _pairs_table(matrices: dict[str, Any], names: Sequence[str]) -> str:
     for i in range(len(names)):
         for j in range(i):
             values = [matrix[i][j] for matrix in matrices.values()]
-            cells = ["–" if value is None else f"{value:+.3f}" for value in values]
+            cells = [f"{v:+.3f}" if v is not None and math.isfinite(v) else "–" for v in values]
             rows.append([f"{names[j]} ~ {names[i]}", *cells])
     return text_table(rows)

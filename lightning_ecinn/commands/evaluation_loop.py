@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,9 +10,10 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from lightning_ecinn.datamodules import InMemoryDataModule
+from lightning_ecinn.datamodules.batches.samplers import WholeBatchSampler
 from lightning_ecinn.datamodules.checks import SplitName
 from lightning_ecinn.ecinn.explainer import Explainer
 from lightning_ecinn.ecinn.steps import NamedStep
@@ -63,7 +64,6 @@ class EvaluationData(pl.LightningDataModule):
         batch_size: int = 100,
     ):
         super().__init__()
-        self.allow_zero_length_dataloader_with_multiple_devices = True  # fewer batches than those
         self.data = data
         self.split = split
         self.images = images
@@ -103,13 +103,12 @@ class EvaluationData(pl.LightningDataModule):
         )
 
     def predict_dataloader(self) -> DataLoader:
-        """Batches of this process: of W processes, number r has the batches r, r + W, ..."""
+        """Batches of this process; rows that are there twice are dropped when they are joined."""
         trainer = self.trainer
         rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
-        chunks = np.array_split(np.arange(len(self.pairs)), self._num_batches())
         return DataLoader(
             _PairDataset(self.read, self.pairs),
-            sampler=_Batches([torch.from_numpy(chunk) for chunk in chunks][rank::world]),
+            sampler=WholeBatchSampler(self.pairs, self.batch_size, world, rank),
             batch_size=None,
             generator=torch.Generator(),  # leaves torch's global generator alone
         )
@@ -130,9 +129,6 @@ class EvaluationData(pl.LightningDataModule):
             return None if mask is None else mask(source, target)
         ask = getattr(self.data, "changed_pixels", None)
         return None if ask is None else ask(self.split, index, source, target)
-
-    def _num_batches(self) -> int:
-        return -(-len(self.pairs) // self.batch_size)
 
     def _file(self) -> tuple[Dataset, np.ndarray]:
         assert self.images is not None
@@ -238,19 +234,6 @@ class _PairDataset(Dataset):
         index = self.index[which]
         images, label = self.read(index)
         return {"images": images, "label": label, "index": index, "target": self.target[which]}
-
-
-class _Batches(torch.utils.data.DistributedSampler, Sampler):
-    """Batches that are shared out over the processes already: Lightning leaves them alone."""
-
-    def __init__(self, batches: Sequence[Tensor]):
-        self.batches = batches
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __iter__(self) -> Iterator[Tensor]:  # type: ignore[override]
-        return iter(self.batches)
 
 
 class _Arrays(Dataset):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from lightning_ecinn.attribution import LABELS
 from lightning_ecinn.callbacks.loggers import log_figure
+from lightning_ecinn.callbacks.remarks import going_on
 from lightning_ecinn.commands.evaluation_loop import CounterfactualEvaluation
 from lightning_ecinn.ecinn.steps import NamedStep
 from lightning_ecinn.evaluation import (
@@ -20,6 +22,7 @@ from lightning_ecinn.evaluation import (
     direction_cosines,
     existing,
     faithfulness,
+    is_finite,
     pair_means,
     posteriors_along_path,
 )
@@ -44,25 +47,33 @@ _DONE = {"deletion": "blackened", "insertion": "put back into black"}
 
 
 def draw_evaluation(trainer: pl.Trainer, module: CounterfactualEvaluation, rows: Rows) -> None:
-    """Step lengths, cosines of directions, validity and examples of each alpha, posteriors."""
+    """Step lengths, cosines of directions, validity and examples of each alpha, posteriors.
+
+    One that can't be drawn is remarked upon, and the others are drawn.
+    """
     names = [alpha_name(alpha) for alpha in module.alphas]
-    lengths = {name: rows["alpha"][existing(rows, name)].clip(min=0).tolist() for name in names}
-    log_figure(trainer, alpha_histograms(lengths), "evaluation-alpha")
-    class_names, num_classes = module.explainer.class_names, module.explainer.num_classes
-    cosines = direction_cosines(module.explainer.classifier).cpu()
-    title = "Cosine of the step from p to q and the shortest way, μq - μp"
-    log_figure(trainer, class_matrix(cosines, class_names, title=title), "evaluation-cosines")
+    with _drawing(trainer, "evaluation-alpha"):
+        known = existing(rows) & is_finite(rows["alpha"])
+        of_step = {name: known & (rows["step"] == name) for name in names}
+        lengths = {name: rows["alpha"][of_step[name]].clip(min=0).tolist() for name in names}
+        log_figure(trainer, alpha_histograms(lengths), "evaluation-alpha")
+    with _drawing(trainer, "evaluation-cosines"):
+        cosines = direction_cosines(module.explainer.classifier).cpu()
+        title = "Cosine of the step from p to q and the shortest way, μq - μp"
+        figure = class_matrix(cosines, module.explainer.class_names, title=title)
+        log_figure(trainer, figure, "evaluation-cosines")
     for alpha, name in zip(module.alphas, names, strict=True):
-        shares = pair_means(rows, "validity", name, num_classes)
-        title = f"Validity in %: share classified as q, step {name}"
-        figure = class_matrix(shares, class_names, title=title, percent=True)
-        log_figure(trainer, figure, f"evaluation-validity-{name}")
-        _draw_examples(trainer, module, rows, alpha)
-    chosen = _first_pairs(module, rows, _PATHS)
-    if chosen is not None:
-        images, _, target = chosen
-        source, followed = posteriors_along_path(module.explainer, images, target, _T)
-        log_figure(trainer, posterior_paths(_T, source, followed), "evaluation-posterior")
+        if existing(rows, name).any():
+            with _drawing(trainer, f"evaluation-validity-{name}"):
+                _draw_validity(trainer, module, rows, name)
+            with _drawing(trainer, f"evaluation-examples-{name}"):
+                _draw_examples(trainer, module, rows, alpha)
+    with _drawing(trainer, "evaluation-posterior"):
+        chosen = _first_pairs(module, rows, _PATHS)
+        if chosen is not None:
+            images, _, target = chosen
+            source, followed = posteriors_along_path(module.explainer, images, target, _T)
+            log_figure(trainer, posterior_paths(_T, source, followed), "evaluation-posterior")
 
 
 def draw_faithfulness(
@@ -72,7 +83,7 @@ def draw_faithfulness(
     count: int,
     interval: Callable[[Tensor], tuple[float, float]],
 ) -> dict[str, Any]:
-    """Draw deletion and insertion curves; return the areas under them.
+    """Draw deletion and insertion curves; return the areas under them, {} if there are none.
 
     Args:
         trainer: knows folder and loggers.
@@ -84,6 +95,18 @@ def draw_faithfulness(
     chosen = _first_pairs(module, rows, count)
     if chosen is None:
         return {}
+    areas: dict[str, Any] = {}
+    with _drawing(trainer, "The deletion and insertion curves"):
+        areas = _faithfulness(trainer, module, chosen, interval)
+    return areas
+
+
+def _faithfulness(
+    trainer: pl.Trainer,
+    module: CounterfactualEvaluation,
+    chosen: tuple[Tensor, Tensor, Tensor],
+    interval: Callable[[Tensor], tuple[float, float]],
+) -> dict[str, Any]:
     images, source, target = chosen
     areas: dict[str, Any] = {"images": len(images)}
     for kind, curves in faithfulness(module.explainer, images, source, target).items():
@@ -97,6 +120,19 @@ def draw_faithfulness(
         log_figure(trainer, figure, f"evaluation-{kind}")
         areas[kind] = {name: _mean(area(curve), interval) for name, curve in curves.items()}
     return areas
+
+
+def _drawing(trainer: pl.Trainer, what: str) -> AbstractContextManager[None]:
+    return going_on(trainer, f"{what} could not be drawn")
+
+
+def _draw_validity(
+    trainer: pl.Trainer, module: CounterfactualEvaluation, rows: Rows, name: str
+) -> None:
+    shares = pair_means(rows, "validity", name, module.explainer.num_classes)
+    title = f"Validity in %: share classified as q, step {name}"
+    figure = class_matrix(shares, module.explainer.class_names, title=title, percent=True)
+    log_figure(trainer, figure, f"evaluation-validity-{name}")
 
 
 def _band(
@@ -117,7 +153,7 @@ def _draw_examples(
 ) -> None:
     """The most and the least plausible counterfactuals of an alpha, made once more."""
     name = alpha_name(alpha)
-    order = np.flatnonzero(existing(rows, name))
+    order = np.flatnonzero(existing(rows, name) & is_finite(rows["log_prob_after"]))
     order = order[np.argsort(rows["log_prob_after"][order], kind="stable")]
     if len(order) == 0:
         return
@@ -143,7 +179,7 @@ def _first_pairs(
     module: CounterfactualEvaluation, rows: Rows, count: int
 ) -> tuple[Tensor, Tensor, Tensor] | None:
     """Images, p and q of the first pairs between which there is a step; None without any."""
-    possible = np.flatnonzero(existing(rows))
+    possible = np.flatnonzero(existing(rows) & is_finite(rows["target_posterior"]))
     pairs = np.stack((rows["index"][possible], rows["target"][possible]))
     chosen = possible[np.unique(pairs, axis=1, return_index=True)[1]][:count]
     if len(chosen) == 0:

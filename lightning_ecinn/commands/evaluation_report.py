@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 
-from lightning_ecinn.callbacks.loggers import find_free_path, log_numbers, log_table
+from lightning_ecinn.callbacks.loggers import log_numbers, log_table
+from lightning_ecinn.callbacks.new_files import json_text, save_new_text
+from lightning_ecinn.callbacks.prediction_writer import others_waiting
 from lightning_ecinn.commands.evaluation_loop import CounterfactualEvaluation
 from lightning_ecinn.commands.evaluation_pictures import draw_evaluation, draw_faithfulness
 from lightning_ecinn.evaluation import (
@@ -29,8 +31,12 @@ from lightning_ecinn.evaluation import (
 )
 from lightning_ecinn.figures import as_csv, as_markdown, text_table
 from lightning_ecinn.metrics import bootstrap_interval
+from lightning_ecinn.plain_text import plain
+from lightning_ecinn.whole_files import WriteError
 
 __all__ = ["EvaluationReport"]
+
+Table = list[list[str]]
 
 _NOT_WRITTEN = ("features", "input_features", "seconds")
 """Columns that are no part of counterfactuals.csv: long, or different each time."""
@@ -76,14 +82,23 @@ class EvaluationReport(pl.Callback):
         self.seed = seed
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Gather, then report; the other processes wait."""
+        """Gather, then report; the other processes wait.
+
+        Raises:
+            ValueError: there is no counterfactual at all; what was counted is written.
+            WriteError: a file can't be written; the others are, and the table is on the screen.
+        """
         assert isinstance(pl_module, CounterfactualEvaluation)
         rows = pl_module.gather()
-        if rows is not None:
-            self._report(trainer, pl_module, rows)
-        trainer.strategy.barrier("evaluation written")
+        with others_waiting(trainer, "evaluation written"):
+            if rows is not None:
+                self._report(trainer, pl_module, rows)
 
     def _report(self, trainer: pl.Trainer, module: CounterfactualEvaluation, rows: Rows) -> None:
+        if not rows or not len(rows["index"]):
+            raise ValueError(
+                "There is nothing to evaluate: every image already is its target, or there is none."
+            )
         reference = reference_quantile(rows)
         rows = with_plausibility(rows, reference)
         names = [alpha_name(alpha) for alpha in module.alphas]
@@ -97,27 +112,41 @@ class EvaluationReport(pl.Callback):
             heatmaps=draw_faithfulness(trainer, module, rows, self.deletion, interval),
             notes=[*self.notes, *_source_note(module, rows), *_words(reference, module)],
         )
-        self._write(trainer, found)
+        tables = _tables(found)
+        _show(found, tables)
+        failures = self._write(Path(trainer.default_root_dir), found, tables)
         draw_evaluation(trainer, module, rows)
-
-    def _write(self, trainer: pl.Trainer, found: _Found) -> None:
-        table = comparison_table(found.estimates, found.counts)
-        tables = [table, *([_area_table(found.heatmaps)] if found.heatmaps else [])]
-        print("\n\n".join([f"{found.title}:", *map(text_table, tables), "\n".join(found.notes)]))
-        folder = Path(trainer.default_root_dir)
-        markdown = [f"# {found.title}", *map(as_markdown, tables), *found.notes]
-        _save(folder / "evaluation.md", "\n\n".join(markdown) + "\n")
-        header = ("step", "measure", "value", "low", "high", "count")
-        _save(folder / "evaluation.csv", as_csv(header, map(_cells, found.estimates)))
-        written = [name for name in found.rows if name not in _NOT_WRITTEN]
-        lines = zip(*(found.rows[name].tolist() for name in written), strict=True)
-        _save(folder / "counterfactuals.csv", as_csv(written, lines))
-        content = json.dumps(self._content(found), indent=1, allow_nan=False)
-        _save(folder / "evaluation.json", content + "\n")
-        print(f"Wrote evaluation.md, .csv and .json and counterfactuals.csv to {folder}")
-        log_table(trainer, [["measure", *table[0][1:]], *table[1:]], "evaluation")
+        heading, *lines = tables[0]
+        log_table(trainer, [["measure", *heading[1:]], *lines], "evaluation")
         values = {f"evaluation/{one.alpha}/{one.measure}": one.value for one in found.estimates}
         log_numbers(trainer, values)
+        if failures:
+            raise failures[0]
+        _refuse_nothing(found.counts)
+
+    def _write(self, folder: Path, found: _Found, tables: Sequence[Table]) -> list[WriteError]:
+        """Write every file that can be, and return why others could not."""
+        written = [name for name in found.rows if name not in _NOT_WRITTEN]
+        lines = zip(*(found.rows[name].tolist() for name in written), strict=True)
+        header = ("step", "measure", "value", "low", "high", "count")
+        content = json_text(self._content(found))
+        markdown = [f"# {plain(found.title)}", *map(as_markdown, tables), *map(plain, found.notes)]
+        texts = {
+            "evaluation.md": "\n\n".join(markdown) + "\n",
+            "evaluation.csv": as_csv(header, map(_cells, found.estimates)),
+            "evaluation.json": content,
+            "counterfactuals.csv": as_csv(written, lines),
+        }
+        paths, failures = [], []
+        for name, text in texts.items():
+            try:
+                paths.append(save_new_text(folder / name, text))
+            except WriteError as error:
+                failures.append(error)
+        if paths:
+            names = ", ".join(path.name for path in paths)
+            print(plain(f"Wrote {names} to {folder}"))
+        return failures
 
     def _content(self, found: _Found) -> dict[str, Any]:
         """For programs, what evaluation.md says and more."""
@@ -152,7 +181,8 @@ def _words(reference: float, module: CounterfactualEvaluation) -> list[str]:
     return [
         "Means over the counterfactuals that exist, with 95 % bootstrap intervals; of pictures "
         "rounded to 8 bits.",
-        f"Plausible: log p above {reference:.1f} nats, the 5 % quantile of these images.",
+        f"Plausible: log p above {reference:.1f} nats, the 5 % quantile of these images."
+        if math.isfinite(reference) else "No image has a log p that is a number.",
         *(["At the tipping point p and q tie: the rounding decides between them."]
           if "tipping" in module.alphas else []),
     ]  # fmt: skip
@@ -181,7 +211,24 @@ def _nested(found: Sequence[Estimate]) -> dict[str, dict[str, Any]]:
     return nested
 
 
-def _save(path: Path, text: str) -> None:
-    """Write a file, never over another."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    find_free_path(path).write_text(text, encoding="utf-8")
+def _tables(found: _Found) -> list[Table]:
+    table = comparison_table(found.estimates, found.counts)
+    return [table, *([_area_table(found.heatmaps)] if found.heatmaps else [])]
+
+
+def _show(found: _Found, tables: Sequence[Table]) -> None:
+    notes = "\n".join(map(plain, found.notes))
+    print("\n\n".join([f"{plain(found.title)}:", *map(text_table, tables), notes]), flush=True)
+
+
+def _refuse_nothing(counts: Sequence[Counts]) -> None:
+    """An evaluation of nothing is no success."""
+    if any(count.exist > count.unknown for count in counts):
+        return
+    asked, already = (sum(getattr(c, name) for c in counts) for name in ("asked", "already"))
+    unknown = sum(count.unknown for count in counts)
+    raise ValueError(
+        f"None of {asked:,} counterfactuals exists: {already:,} images already are their target, "
+        f"{unknown:,} have a log p that is no number, and to the other "
+        f"{asked - already - unknown:,} no step leads."
+    )

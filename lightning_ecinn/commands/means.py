@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities import rank_zero_info
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from lightning_ecinn.callbacks import BuildClassMeans
 from lightning_ecinn.runs import CONFIG
 from lightning_ecinn.training import IBINN
+from lightning_ecinn.whole_files import WriteError, write_whole
 
 __all__ = ["MeansSettings", "build_means", "find_free_file", "save_module", "save_with_means"]
 
@@ -71,15 +72,32 @@ def build_means(
 
 
 def find_free_file(trainer: pl.Trainer, out: str | None) -> Path:
-    """Where a checkpoint is written; a ValueError if there is something already."""
+    """Where a checkpoint will be written; looked at before anything is computed.
+
+    Raises:
+        ValueError: there is something already, or a file of this name can't be written there.
+    """
     path = Path(out or Path(trainer.default_root_dir) / "checkpoints" / "best.ckpt").expanduser()
+    if path.is_dir():
+        raise ValueError(f"--out {path}: this is a folder. Give the name of a new file in it.")
     if path.exists():
         raise ValueError(f"--out {path}: this file exists already. Give another name.")
+    if path.suffix != ".ckpt":
+        raise ValueError(f"--out {path}: give a name that ends in .ckpt, as checkpoints have.")
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise ValueError(f"--out {path}: {above} is a file, not a folder. Give another name.")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise ValueError(f"--out {path}: nothing can be written in {above}. Give another folder.")
     return path
 
 
 def save_module(trainer: pl.Trainer, model: IBINN, path: Path) -> None:
-    """Write a checkpoint of the module as it is, from the first process."""
+    """Write a checkpoint of the module as it is, from the first process.
+
+    Raises:
+        WriteError: it can't be written; nothing of it is left.
+    """
     if not trainer.is_global_zero:
         return
     checkpoint: dict[str, Any] = {
@@ -90,8 +108,8 @@ def save_module(trainer: pl.Trainer, model: IBINN, path: Path) -> None:
         "global_step": 0,
     }
     model.on_save_checkpoint(checkpoint)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(checkpoint, path)
+    with write_whole(path) as file:
+        torch.save(checkpoint, file)
     rank_zero_info(f"Wrote {path}")
     _leave_configuration(Path(trainer.default_root_dir), path)
 
@@ -101,7 +119,13 @@ def _leave_configuration(folder: Path, path: Path) -> None:
     configuration, beside = folder / CONFIG, path.with_suffix(f".{CONFIG}")
     is_written = configuration.is_file() and configuration.stat().st_size > 0
     if is_written and folder not in path.absolute().parents and not beside.exists():
-        shutil.copyfile(configuration, beside)
+        try:
+            with write_whole(beside) as file:
+                file.write(configuration.read_bytes())
+        except WriteError as error:
+            rank_zero_warn(
+                f"{error} The checkpoint itself is whole; {configuration} belongs to it."
+            )
 
 
 class _BuildNow(pl.Callback):

@@ -1,6 +1,7 @@
 """Metrics as JSON, counterfactuals as arrays, and the stop at a loss that is no number."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -164,6 +165,22 @@ def test_it_is_read_every_few_steps_and_before_any_checkpoint_it_says_so(tmp_pat
     assert not list(tmp_path.glob("*.ckpt"))
     with pytest.raises(ValueError, match="at least 1, got 0"):
         StopOnNonFiniteLoss(0)
+
+
+def test_a_process_whose_steps_were_skipped_stops_with_the_others():
+    """Nobody waits for it: it takes part in every exchange."""
+
+    def reduce(loss_sum, reduce_op):
+        assert loss_sum == 0
+        return loss_sum + float("nan")  # another process's
+
+    strategy = SimpleNamespace(reduce=reduce)
+    settings = {"world_size": 2, "strategy": strategy, "checkpoint_callbacks": []}
+    process = SimpleNamespace(**settings, global_step=1, current_epoch=0, ckpt_path=None)
+    stop = StopOnNonFiniteLoss(every_n_steps=1)
+    stop.on_train_start(process, SimpleNamespace(device="cpu"))
+    with pytest.raises(NonFiniteLossError, match="No checkpoint was saved yet"):
+        stop.on_train_batch_end(process, None, None, None, 0)
 
 
 def test_a_finite_training_is_left_alone(tmp_path):

@@ -15,7 +15,8 @@ from lightning_ecinn.callbacks import (
     CounterfactualGrid,
     counterfactual_grid as module_under_test,
 )
-from lightning_ecinn.callbacks.loggers import find_free_path, log_figure
+from lightning_ecinn.callbacks.loggers import log_figure
+from lightning_ecinn.callbacks.new_files import find_free_path
 from lightning_ecinn.figures import magnified, picture_grid
 
 NAMES = {

@@ -1,6 +1,7 @@
 """A final name means a whole file: the old one stays until the new one is complete."""
 
 import os
+import pickle
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -48,6 +49,11 @@ def test_a_full_disk_leaves_the_file_that_was_there_and_nothing_else(save, tmp_p
         save(file)
     assert path.read_bytes() == b"before"
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_the_error_reaches_other_processes(tmp_path):
+    error = WriteError(tmp_path, OSError(28, "No space left on device"))
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
 def test_what_else_goes_wrong_is_not_about_the_disk(tmp_path):
