@@ -16,7 +16,8 @@ from lightning_ecinn.attribution.inputs import (
 from lightning_ecinn.attribution.methods import METHODS, OPTIONS, REGISTRY, Method
 from lightning_ecinn.attribution.scores import Model, PairScore
 from lightning_ecinn.attribution.task import Task
-from lightning_ecinn.metrics.classification import log_odds
+from lightning_ecinn.metrics.classification import difference
+from lightning_ecinn.models.inputs import Classes
 
 __all__ = ["COMPLETENESS_LIMIT", "Heatmap", "attribute"]
 
@@ -57,8 +58,8 @@ class Heatmap:
 def attribute(
     model: Model,
     images: Tensor,
-    target: int | Tensor,
-    source: int | Tensor | None = None,
+    target: Classes,
+    source: Classes | None = None,
     *,
     method: str = "ecinnh",
     baselines: float | Tensor | None = None,
@@ -81,7 +82,7 @@ def attribute(
         model: an `Explainer`, a `GenerativeClassifier`, a module that has one as ``classifier``,
             or any module from float images (B, C, H, W) in [0, 1] to logits (B, K).
         images: (B, C, H, W), uint8 or float in [0, 1].
-        target: q, one class for all or (B,).
+        target: q, one class for all or (B,), by numbers or names.
         source: p, one class for all or (B,); by default the predicted class, and for ECINNh
             always that.
         method: one of `METHODS`; `OPTIONS` says which of the following each one takes.
@@ -124,20 +125,21 @@ def attribute(
         "undefined": undefined,
     }
     options = _options(method, {name: v for name, v in given.items() if v is not None})
-    score = PairScore(model)
+    score, draws = PairScore(model), checked_option("seed", seed)
     with score.evaluating(), torch.enable_grad():
         pictures = score.pictures(images)
         logits = score.all_logits(pictures, chunk_size)
-        q, p = class_per_image(target, "target", logits), _source(chosen, source, logits)
+        q = class_per_image(target, "target", logits, score.class_names)
+        p = _source(chosen, source, score, logits)
         base = _baselines(chosen, baselines, pictures)
-        task = Task(model, score, pictures, q, p, base, chunk_size, seed, options)
+        task = Task(model, score, pictures, q, p, base, chunk_size, draws, options)
         values = chosen.heatmap(task)
         gap = _gap(values, logits, task) if chosen.complete else None
     return Heatmap(_finite(values, chosen), method, gap)
 
 
 def _method(name: str, chunk_size: int) -> Method:
-    if name not in REGISTRY:
+    if not isinstance(name, str) or name not in REGISTRY:
         raise ValueError(f"There is no method {name!r}: use one of {', '.join(METHODS)}.")
     chosen = REGISTRY[name]
     if chunk_size < chosen.at_once:
@@ -160,12 +162,12 @@ def _options(method: str, given: dict[str, Any]) -> dict[str, Any]:
     return {**REGISTRY[method].options, **checked}
 
 
-def _source(method: Method, source: int | Tensor | None, logits: Tensor) -> Tensor:
+def _source(method: Method, source: Classes | None, score: PairScore, logits: Tensor) -> Tensor:
     """The class p (B,) that each image is, or is taken to be."""
     predicted = logits.argmax(1)
     if source is None:
         return predicted
-    classes = class_per_image(source, "source", logits)
+    classes = class_per_image(source, "source", logits, score.class_names)
     other = (classes != predicted).nonzero()
     if len(other) and not method.source:
         k = int(other[0])
@@ -194,8 +196,8 @@ def _finite(values: Tensor, method: Method) -> Tensor:
 def _gap(values: Tensor, logits: Tensor, task: Task) -> Tensor:
     """The completeness gap (B,) of heatmaps whose images have these logits (B, K)."""
     base_logits = task.score.all_logits(task.baselines, task.chunk_size).mean(0)
-    base = log_odds(base_logits.expand_as(logits), task.target, task.source)
-    score = log_odds(logits, task.target, task.source)
+    base = difference(base_logits.expand_as(logits), task.target, task.source)
+    score = difference(logits, task.target, task.source)
     change = score - base
     error = (values.flatten(1).sum(1) - change).abs()
     size = torch.stack((score.abs(), base.abs(), torch.ones_like(base))).amax(0)

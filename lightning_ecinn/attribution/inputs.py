@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lightning_ecinn.models.inputs import as_float, check_images, check_pixels, checked_classes
+from lightning_ecinn.flows.settings import is_number, is_whole
+from lightning_ecinn.models.inputs import (
+    Classes,
+    as_float,
+    check_images,
+    check_pixels,
+    checked_classes,
+)
 
 __all__ = ["checked_baselines", "checked_option", "class_per_image", "float_images"]
 
@@ -36,7 +44,7 @@ def checked_baselines(
         like: a tensor of the model.
     """
     if not isinstance(baselines, Tensor):
-        if baselines is not None and not isinstance(baselines, int | float):
+        if baselines is not None and not is_number(baselines):
             raise ValueError(
                 "baselines must be a number in [0, 1] or a tensor of pictures, got "
                 f"{type(baselines).__name__}."
@@ -50,14 +58,16 @@ def checked_baselines(
             f"baselines must be one picture {shape} or several (N, {', '.join(map(str, shape))}) "
             f"like the images, got shape {tuple(baselines.shape)}."
         )
-    check_pixels(pictures, "baselines")
+    check_images(pictures, shape, "baselines")
     return _copied(pictures, like)
 
 
-def class_per_image(classes: int | Tensor, name: str, logits: Tensor) -> Tensor:
-    """Classes (B,), int64, for logits (B, K), from one class or (B,)."""
+def class_per_image(
+    given: Classes, name: str, logits: Tensor, class_names: Sequence[str] | None
+) -> Tensor:
+    """Classes (B,), int64, for logits (B, K), from one class or (B,), by numbers or names."""
     batch_size, num_classes = logits.shape
-    classes = checked_classes(classes, name, num_classes, logits.device)
+    classes = checked_classes(given, name, num_classes, logits.device, class_names)
     if classes.ndim and classes.shape != (batch_size,):
         raise ValueError(
             f"{name} must be one class or ({batch_size},) for {batch_size} images, got shape "
@@ -71,11 +81,14 @@ def checked_option(name: str, value: Any) -> Any:
     if name == "undefined":
         return value  # checked where it is used, by the explainer
     if name == "stdev":
-        if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
+        if not (is_number(value) and math.isfinite(value) and value >= 0):
             raise ValueError(f"stdev must be a number from 0, got {value!r}.")
-    elif not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be a whole number from 1, got {value!r}.")
-    return value
+        return float(value)
+    least = -(2**63) if name == "seed" else 1
+    if not is_whole(value) or isinstance(value, bool) or not least <= value < 2**63:
+        kind = "" if name == "seed" else " from 1"
+        raise ValueError(f"{name} must be a whole number{kind}, got {value!r}.")
+    return int(value)
 
 
 def _copied(pictures: Tensor, like: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Literal
 
 import torch
@@ -20,9 +21,8 @@ from lightning_ecinn.models.classifier import GenerativeClassifier
 
 __all__ = ["LABELS", "METHODS", "OPTIONS", "REGISTRY", "Method"]
 
-# What Captum's DeepLift hooks. It leaves what a module saw in those that no gradient reaches.
+# What Captum's DeepLift hooks.
 _HOOKED = ("torch.nn.modules.activation", "torch.nn.modules.pooling")
-_LEFT_BEHIND = ("input", "output")
 
 
 @dataclass(frozen=True)
@@ -93,31 +93,33 @@ def _integrated_gradients(task: Task) -> Tensor:
 
 def _deep_lift(task: Task) -> Tensor:
     """DeepLift (Rescale rule), the mean over all baselines: with several it is DeepLiftSHAP."""
-    method = DeepLift(task.score)
+    with _deep_lift_ready(task.score) as score:
+        method = DeepLift(score)
 
-    def heat(i: Tensor, j: Tensor) -> Tensor:
-        return task.captum(method, task.images[i], i, baselines=task.baselines[j])
+        def heat(i: Tensor, j: Tensor) -> Tensor:
+            return task.captum(method, task.images[i], i, baselines=task.baselines[j])
 
-    with _deep_lift_ready(task.score):
         # An image and its baseline go through the model together.
         return task.mean(len(task.baselines), task.chunk_size // 2, heat)
 
 
 @contextmanager
-def _deep_lift_ready(score: PairScore) -> Iterator[None]:
-    """Make Captum's DeepLift right where a tensor has several readers, and leave no trace.
+def _deep_lift_ready(score: PairScore) -> Iterator[PairScore]:
+    """The score for Captum's DeepLift, which is right here where a tensor has several readers.
 
     Captum replaces the whole gradient of an activation's input, and so loses what reaches that
     tensor by another way: a skip connection, or a flow's passive half. Each activation therefore
-    gets a view of its input for itself.
+    gets a view of its input for itself. All this hooks modules and leaves things in them: it
+    happens in a copy of theirs, so that nobody else who uses the model meets it.
     """
-    modules = [m for m in score.modules() if type(m).__module__ in _HOOKED]
-    before = {module: set(vars(module)) for module in modules}
-    hooks = [module.register_forward_pre_hook(_own_view) for module in modules]
+    score = _with_own_modules(score)
+    for module in score.modules():
+        if type(module).__module__ in _HOOKED:
+            module.register_forward_pre_hook(_own_view)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Setting forward, backward hooks")
-            yield
+            yield score
     except RuntimeError as error:
         if "used more than once" not in str(error):
             raise
@@ -125,13 +127,21 @@ def _deep_lift_ready(score: PairScore) -> Iterator[None]:
             "DeepLift needs one activation module per call, but this model calls one of them "
             "more than once: give each call a module of its own."
         ) from None
-    finally:
-        for hook in hooks:
-            hook.remove()
-        for module, names in before.items():
-            for name in _LEFT_BEHIND:
-                if name in vars(module) and name not in names:
-                    delattr(module, name)
+
+
+def _with_own_modules(score: PairScore) -> PairScore:
+    """A copy of all modules that shares all tensors."""
+    things = chain.from_iterable(
+        chain(module._parameters.values(), module._buffers.values(), vars(module).values())
+        for module in score.modules()
+    )
+    try:
+        return copy.deepcopy(score, {id(t): t for t in things if isinstance(t, Tensor)})
+    except (TypeError, RuntimeError, NotImplementedError) as error:
+        raise ValueError(
+            f"DeepLift works on a copy of the model, and this one can't be copied ({error}): use "
+            "another method."
+        ) from None
 
 
 def _own_view(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:

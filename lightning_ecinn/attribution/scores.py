@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
-from lightning_ecinn.attribution.inputs import class_per_image, float_images
+from lightning_ecinn.attribution.inputs import checked_option, class_per_image, float_images
+from lightning_ecinn.ecinn.checks import finite
 from lightning_ecinn.ecinn.explainer import Explainer
-from lightning_ecinn.metrics.classification import log_odds
+from lightning_ecinn.ecinn.locks import lock_of
+from lightning_ecinn.metrics.classification import difference
 from lightning_ecinn.models.classifier import GenerativeClassifier
+from lightning_ecinn.models.inputs import Classes
 
 __all__ = ["Model", "PairScore", "pair_score", "posterior"]
 
@@ -47,6 +50,12 @@ class PairScore(nn.Module):
         self.network = network
 
     @property
+    def class_names(self) -> Sequence[str] | None:
+        """One name per class, where the network knows them."""
+        names = getattr(self.network, "class_names", None)
+        return tuple(names) if isinstance(names, list | tuple) else None
+
+    @property
     def like(self) -> Tensor:
         """A tensor of the precision and on the device of the network."""
         tensors = chain(self.network.parameters(), self.network.buffers())
@@ -72,12 +81,13 @@ class PairScore(nn.Module):
 
     def forward(self, images: Tensor, target: Tensor, source: Tensor) -> Tensor:
         """F, (B,), in nats, of float images (B, C, H, W) and classes q and p, (B,) each."""
-        return log_odds(self.logits(images), target, source)
+        return difference(self.logits(images), target, source)
 
     @torch.no_grad()
     def all_logits(self, images: Tensor, chunk_size: int) -> Tensor:
         """:meth:`logits` of any number of images, at most chunk_size of them at once."""
-        logits = torch.cat([self.logits(chunk) for chunk in images.split(chunk_size)])
+        with _taking(images):
+            logits = torch.cat([self.logits(chunk) for chunk in images.split(chunk_size)])
         if not logits.isfinite().all():
             raise ValueError(
                 "The model's logits are not finite for these images: its weights have diverged, "
@@ -94,7 +104,13 @@ class PairScore(nn.Module):
 
         Args:
             freeze: whether gradients stop at the parameters.
+
+        Other threads that want to do the same with the network wait.
         """
+        with lock_of(self.network):
+            yield from self._alone(freeze)
+
+    def _alone(self, freeze: bool) -> Iterator[None]:
         tensors = [*self.network.parameters(), *self.network.buffers()]
         if any(tensor.is_inference() for tensor in tensors):
             raise ValueError(
@@ -119,7 +135,21 @@ class PairScore(nn.Module):
                 weight.requires_grad_(flag)
 
 
-def pair_score(model: Model, images: Tensor, target: int | Tensor, source: int | Tensor) -> Tensor:
+@contextmanager
+def _taking(images: Tensor) -> Iterator[None]:
+    """Say of an ordinary network, whose images' shape nobody knows, that it can't take these."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise ValueError(
+            f"The model fails on images {tuple(images.shape)} of {images.dtype} "
+            f"({' '.join(str(error).split())[:200]}): give images as it was trained on."
+        ) from error
+
+
+def pair_score(model: Model, images: Tensor, target: Classes, source: Classes) -> Tensor:
     """F(x) = log p(q|x) - log p(p|x), (B,), in nats, in evaluation mode.
 
     Differentiable, unless gradients are switched off.
@@ -135,12 +165,14 @@ def pair_score(model: Model, images: Tensor, target: int | Tensor, source: int |
     """
     score = PairScore(model)
     with score.evaluating(freeze=False):
-        logits = score.logits(score.pictures(images))
+        pictures = score.pictures(images)
+        with _taking(pictures):
+            logits = score.logits(pictures)
         q, p = (
-            class_per_image(classes, name, logits)
+            class_per_image(classes, name, logits, score.class_names)
             for classes, name in ((target, "target"), (source, "source"))
         )
-        return log_odds(logits, q, p)
+        return finite(difference(logits, q, p), "pair scores")
 
 
 def posterior(model: Model, images: Tensor, *, chunk_size: int = 64) -> Tensor:
@@ -154,6 +186,6 @@ def posterior(model: Model, images: Tensor, *, chunk_size: int = 64) -> Tensor:
     Raises:
         ValueError: for images that the model can't have.
     """
-    score = PairScore(model)
+    score, chunk_size = PairScore(model), checked_option("chunk_size", chunk_size)
     with score.evaluating():
         return score.all_logits(score.pictures(images), chunk_size).softmax(1)

@@ -13,6 +13,9 @@ from lightning_ecinn.attribution.scores import Model, PairScore
 
 __all__ = ["Task"]
 
+# What autograd says where the images' gradient is asked for and there is none.
+_NO_GRADIENT = ("does not require grad", "not have been used in the graph", "doesn't require grad")
+
 
 @dataclass(frozen=True)
 class Task:
@@ -44,7 +47,15 @@ class Task:
         """Captum's heatmaps (n, C, H, W) of the pair scores at x for the images' numbers i."""
         classes = (self.target[i], self.source[i])
         x = x.detach().requires_grad_()
-        heatmap = method.attribute(x, additional_forward_args=classes, **kwargs)
+        try:
+            heatmap = method.attribute(x, additional_forward_args=classes, **kwargs)
+        except RuntimeError as error:
+            if not any(words in str(error) for words in _NO_GRADIENT):
+                raise
+            raise ValueError(
+                "The model's logits have no gradient in the images: compute them without "
+                "rounding, detach or no_grad, or use occlusion."
+            ) from None
         return heatmap.detach().to(x)  # Captum's Occlusion adds up in float32
 
     def mean(self, count: int, size: int, heat: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

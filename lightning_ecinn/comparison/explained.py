@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
@@ -13,7 +14,8 @@ from lightning_ecinn.attribution import METHODS, Heatmap, attribute, posterior
 from lightning_ecinn.ecinn.explainer import Explainer
 from lightning_ecinn.figures import HeatmapRow, posterior_percent
 from lightning_ecinn.models.classifier import GenerativeClassifier
-from lightning_ecinn.models.inputs import as_float
+from lightning_ecinn.models.inputs import as_float, check_pixels, check_shape
+from lightning_ecinn.plain_text import plain
 
 __all__ = [
     "FIGURE_9",
@@ -178,7 +180,7 @@ def table_row(explained: Explained, i: int, methods: Sequence[str]) -> HeatmapRo
 
     Of more than two classes the target is named too.
     """
-    names = explained.class_names
+    names = list(map(plain, explained.class_names))
     label = names[int(explained.source[i])]
     if len(names) > 2:
         label += f" → {names[int(explained.target[i])]}"
@@ -187,7 +189,7 @@ def table_row(explained: Explained, i: int, methods: Sequence[str]) -> HeatmapRo
     ]
     gaps = [None if h is None else h.completeness_gap for h in heatmaps]
     row = HeatmapRow(
-        label=f"{explained.name}\n{label}" if explained.name else label,
+        label=f"{plain(explained.name)}\n{label}" if explained.name else label,
         image=explained.images[i],
         heatmaps=[None if h is None else h.values[i] for h in heatmaps],
         gaps=[None if gap is None else float(gap[i]) for gap in gaps],
@@ -211,14 +213,16 @@ def _question(scores: Tensor, target: int | None) -> tuple[Tensor, Tensor]:
     source, second = scores.topk(2, dim=1).indices.unbind(1)
     if target is None:
         return source, second
-    if not 0 <= target < scores.shape[1]:
-        raise ValueError(f"target must be a class from 0 to {scores.shape[1] - 1}, got {target}.")
+    if not isinstance(target, int | np.integer) or not 0 <= target < scores.shape[1]:
+        raise ValueError(f"target must be a class from 0 to {scores.shape[1] - 1}, got {target!r}.")
     return source, torch.where(source == target, second, target)
 
 
 def _as_seen(images: Tensor, model: Explainer | nn.Module) -> Tensor:
     """Float images in [0, 1], in the size of the model."""
-    images = as_float(images)
+    images = as_float(torch.as_tensor(images))
+    check_shape(images, None)
+    check_pixels(images, "Images")
     shape = tuple(getattr(model, "image_shape", images.shape[1:]))
     if images.shape[1] != shape[0]:
         raise ValueError(

@@ -26,7 +26,7 @@ class HeatmapNumbers:
     def __init__(self, methods: Sequence[str]):
         self.methods = tuple(methods)
         self._gaps: dict[str, list[float]] = {method: [] for method in methods}
-        self._masses = {method: MeanMeasure(heatmap_mass) for method in methods}
+        self._masses = {method: _mean_of(heatmap_mass) for method in methods}
 
     def update(self, explained: Explained, mask: Tensor | None = None) -> None:
         """Add images.
@@ -38,7 +38,8 @@ class HeatmapNumbers:
         for method in self._gaps.keys() & explained.heatmaps.keys():
             heatmap, has = explained.heatmaps[method], explained.has(method)
             if heatmap.completeness_gap is not None:
-                self._gaps[method] += heatmap.completeness_gap[has].tolist()
+                gaps = heatmap.completeness_gap[has]
+                self._gaps[method] += gaps[gaps.isfinite()].tolist()
             if mask is not None:
                 inside = mask.expand_as(heatmap.values).cpu()
                 self._masses[method].update(heatmap.values[has], inside[has])
@@ -74,7 +75,7 @@ class HeatmapCorrelations:
         self._num_models = num_models
         pairs = list(combinations_with_replacement(range(num_models), 2))
         self._means = {
-            method: {pair: MeanMeasure(heatmap_correlation) for pair in pairs} for method in methods
+            method: {pair: _mean_of(heatmap_correlation) for pair in pairs} for method in methods
         }
 
     def update(self, models: Sequence[Explained]) -> None:
@@ -109,9 +110,15 @@ def numbers_table(numbers: Mapping[str, Mapping[str, float]]) -> str:
     rows = [["", "median gap", limit, *(["in true pixels"] if has_mass else [])]]
     for method, found in numbers.items():
         keys = ["completeness_gap", "incomplete", *(["mass"] if has_mass else [])]
-        cells = [f"{100 * found[key]:.1f} %" if key in found else "–" for key in keys]
+        values = [found.get(key, math.nan) for key in keys]
+        cells = [f"{100 * value:.1f} %" if math.isfinite(value) else "–" for value in values]
         rows.append([LABELS[method], *cells])
     return text_table(rows)
+
+
+def _mean_of(measure: Callable[..., Tensor]) -> MeanMeasure:
+    """In this process: the first one draws alone, and the others would be waited for."""
+    return MeanMeasure(measure, sync_on_compute=False)
 
 
 def _comparable(a: Explained, b: Explained, method: str) -> tuple[Tensor, Tensor] | None:

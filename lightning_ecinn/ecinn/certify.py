@@ -14,9 +14,10 @@ from lightning_ecinn.ecinn.certificates import (
     log_prob_quantile,
     what_fails,
 )
+from lightning_ecinn.ecinn.checks import finite
 from lightning_ecinn.ecinn.counterfactuals import Counterfactual
 from lightning_ecinn.ecinn.inference import Inference, Session
-from lightning_ecinn.metrics.classification import tipping_gap
+from lightning_ecinn.metrics.classification import difference
 from lightning_ecinn.models.classifier import GenerativeClassifier
 from lightning_ecinn.models.inputs import checked_images
 
@@ -26,7 +27,7 @@ __all__ = ["certify"]
 @torch.no_grad()
 def certify(
     inference: Inference,
-    state: tuple[Any, ...],
+    state: object,
     before_every_class: bool,
     confidence: float | None,
     cf: Counterfactual,
@@ -66,7 +67,7 @@ def _of_inputs(session: Session, cf: Counterfactual) -> dict[str, Any]:
     images, shape = cf.input[:, 0] if cf.target.ndim == 2 else cf.input, cf.target.shape
     z, log_det = _encoded(session, images)
     off = (session.decode(z, clamp=False) - images).abs().flatten(1).amax(1)
-    log_prob = session.network.mixture.log_prob(z) + log_det
+    log_prob = finite(session.network.mixture.log_prob(z) + log_det, "log-likelihoods")
     error, before = (v.view(-1, *[1] * (len(shape) - 1)).expand(shape) for v in (off, log_prob))
     return {
         "precision": str(z.dtype).removeprefix("torch."),
@@ -80,13 +81,13 @@ def _of_pictures(session: Session, cf: Counterfactual) -> dict[str, Any]:
     """What the certificate says of the counterfactuals, as a person sees them."""
     mixture, shape = session.network.mixture, cf.target.shape
     z, log_det = _encoded(session, cf.image_8bit.flatten(0, len(shape) - 1))
-    after = (mixture.log_prob(z) + log_det).view(shape)
-    log_posterior = mixture.log_posterior(z).view(*shape, -1)
+    after = finite(mixture.log_prob(z) + log_det, "log-likelihoods").view(shape)
+    log_posterior = finite(mixture.log_posterior(z), "posteriors").view(*shape, -1)
     predicted = log_posterior.argmax(-1)
     return {
         "predicted": predicted,
         "posterior": log_posterior.exp(),
-        "tipping_gap": tipping_gap(log_posterior, cf.source, cf.target),
+        "tipping_gap": difference(log_posterior, cf.target, cf.source).abs(),
         "third_class": (predicted != cf.source) & (predicted != cf.target),
         "log_prob_after": after,
         "quantile_after": _quantile(session.network, after),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import index
 from typing import Any
 
 import torch
@@ -43,6 +44,11 @@ class ClassMeans(Metric):
         self, num_classes: int, num_dims: int, significance: float | None = None, **kwargs: Any
     ):
         check_significance(significance)
+        if min(index(num_classes), index(num_dims)) < 1:
+            raise ValueError(
+                f"Class means need 1 class and 1 dimension at least, got {num_classes} and "
+                f"{num_dims}."
+            )
         super().__init__(**kwargs)
         self.significance = significance
         sums = torch.zeros(num_classes, num_dims, dtype=torch.float64)
@@ -54,10 +60,27 @@ class ClassMeans(Metric):
 
     def update(self, z: Tensor, predicted: Tensor) -> None:
         """Add latents z (B, D) of images classified as predicted (B,)."""
+        self._check(z, predicted)
         z = z.to(torch.float64)
+        predicted = predicted.long()
         self.sums.index_add_(0, predicted, z)
         self.squares += z.square().sum(0)
         self.counts += torch.bincount(predicted, minlength=len(self.counts))
+
+    def _check(self, z: Tensor, predicted: Tensor) -> None:
+        num_classes, num_dims = self.sums.shape
+        if z.ndim != 2 or z.shape[1] != num_dims or predicted.shape != z.shape[:1]:
+            raise ValueError(
+                f"Latents must be (B, {num_dims}) with one class each, got {tuple(z.shape)} and "
+                f"{tuple(predicted.shape)}."
+            )
+        if len(z) and not (predicted.min() >= 0 and predicted.max() < num_classes):
+            raise ValueError(f"predicted must be classes from 0 to {num_classes - 1}.")
+        if not z.isfinite().all():
+            raise ValueError(
+                "Latents must be finite to have a mean: the classifier's training has diverged; "
+                "take an earlier checkpoint."
+            )
 
     def compute(self) -> tuple[Tensor, Tensor]:
         """Means (K, D) in float64, zero where no image was seen, and counts (K,)."""
@@ -104,5 +127,5 @@ def significant_means(means: Tensor, counts: Tensor, variances: Tensor, level: f
 
 def check_significance(level: float | None) -> None:
     """Refuse a level of significance that is none."""
-    if level is not None and not 0 < level < 1:
-        raise ValueError(f"significance is {level}; give a number between 0 and 1, or nothing.")
+    if level is not None and not (isinstance(level, int | float) and 0 < level < 1):
+        raise ValueError(f"significance is {level!r}; give a number between 0 and 1, or nothing.")

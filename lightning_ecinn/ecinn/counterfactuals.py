@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -62,6 +63,18 @@ class Counterfactual:
         """Everything but the classifier, which stays where it is."""
         return {**vars(self), "_certify": None}
 
+    def __copy__(self) -> Counterfactual:
+        """A copy in this process still knows the classifier."""
+        copied = object.__new__(type(self))
+        vars(copied).update(vars(self))
+        return copied
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Counterfactual:
+        """So does one with tensors of its own."""
+        copied = object.__new__(type(self))
+        vars(copied).update(copy.deepcopy(self.__getstate__(), memo), _certify=self._certify)
+        return copied
+
     @cached_property
     def certificate(self) -> Certificate:
         """What the classifier says of the picture as a person sees it; computed once, when asked.
@@ -76,6 +89,14 @@ class Counterfactual:
                 "classifier: read .certificate before that, or explain again."
             )
         return self._certify(self)
+
+    def to(self, device: torch.device | str) -> Counterfactual:
+        """The same on another device; its certificate comes from where the classifier is."""
+        here, certify = self.input.device, self._certify
+        if here == torch.device(device):
+            return self
+        moved = {name: v.to(device) for name, v in vars(self).items() if isinstance(v, Tensor)}
+        return replace(self, **moved, _certify=certify and (lambda cf: certify(cf.to(here))))
 
     @property
     def heatmap(self) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
@@ -10,14 +11,16 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from lightning_ecinn.ecinn.checks import check_dtype, checked_latents, finite, moved
 from lightning_ecinn.ecinn.counterfactuals import Counterfactual
 from lightning_ecinn.ecinn.inference import Inference
 from lightning_ecinn.ecinn.making import make_counterfactuals
 from lightning_ecinn.ecinn.settings import PathSettings
 from lightning_ecinn.ecinn.steps import Alpha, explainable_pairs
+from lightning_ecinn.flows.settings import check_names, is_number
 from lightning_ecinn.models.checkpoints import load_classifier
 from lightning_ecinn.models.classifier import GenerativeClassifier
-from lightning_ecinn.models.inputs import checked_classes, checked_images
+from lightning_ecinn.models.inputs import Classes, checked_classes, checked_images
 
 __all__ = ["Explainer"]
 
@@ -29,6 +32,14 @@ class Explainer:
         classifier: the trained classifier, with its class means; set to evaluation mode.
         chunk_size: pictures that go through the network at once; bounds the memory.
         **path: fields of `PathSettings`: convincing_step, truncation, confidence.
+
+    It follows its classifier: weights that are trained, loaded, exchanged, averaged or moved are
+    seen at the next call. Only where single values are written past autograd (``w.data[0] = 1``)
+    it must be told, by :meth:`refresh`. It can be pickled, copied and used by several threads.
+
+    Raises:
+        TypeError: there is no setting of a name.
+        ValueError: for settings that are none, and a classifier that is none or in half precision.
 
     Example:
         >>> from lightning_ecinn import MNIST
@@ -44,6 +55,7 @@ class Explainer:
     def __init__(
         self, classifier: GenerativeClassifier, *, chunk_size: int = 256, **path: Any
     ) -> None:
+        check_names(PathSettings, "Explainer", path)
         settings = PathSettings(**path)
         self.convincing_step = settings.convincing_step
         self.truncation = settings.truncation
@@ -67,8 +79,14 @@ class Explainer:
             device: where to compute.
             dtype: ``torch.float32`` or ``torch.float64``; double precision inverts any flow.
             **kwargs: passed to :class:`Explainer`.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if the file is not a checkpoint of a classifier, or for a precision or a
+                device that can't be computed in or on.
         """
-        return cls(load_classifier(ckpt_path).to(device=device, dtype=dtype), **kwargs)
+        check_dtype(dtype)
+        return cls(moved(load_classifier(ckpt_path), device, dtype), **kwargs)
 
     @property
     def classifier(self) -> GenerativeClassifier:
@@ -118,6 +136,16 @@ class Explainer:
         """Where the computation happens."""
         return self.inference.device
 
+    def refresh(self) -> None:
+        """Look at all weights anew, after single values were written past autograd.
+
+        Example:
+            >>> explainer = Explainer.from_checkpoint("pretrained:mnist_small")
+            >>> explainer.classifier.flow[1].subnet[1].weight.data[0, 0, 0, 0] = 0.5
+            >>> explainer.refresh()
+        """
+        self.inference.refresh()
+
     @torch.no_grad()
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Latents z (B, D) and log abs det dz/dx' (B,) of images (B, C, H, W).
@@ -129,29 +157,30 @@ class Explainer:
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
         """Images (B, C, H, W) in [0, 1] of latents (B, D)."""
-        num_dims = self.classifier.num_dims
-        if z.ndim != 2 or z.shape[1] != num_dims:
-            raise ValueError(f"Latents must be (B, {num_dims}), got {tuple(z.shape)}.")
+        z = checked_latents(z, self.classifier.num_dims)
         return self.inference.session().decode(z.to(self.device, self.dtype))
 
     @torch.no_grad()
     def posterior(self, images: Tensor) -> Tensor:
         """p(y|x) of images (B, C, H, W) under a uniform prior (Eq. 2), (B, K)."""
-        return self.classifier.mixture.log_posterior(self.encode(images)[0]).exp()
+        z, _ = self.encode(images)
+        return finite(self.classifier.mixture.log_posterior(z).exp(), "posteriors")
 
     @torch.no_grad()
     def log_prob(self, images: Tensor) -> Tensor:
         """Log p(x') of images (B, C, H, W), (B,), in nats; x' as in :meth:`encode`."""
         z, log_det = self.encode(images)
-        return self.classifier.mixture.log_prob(z) + log_det
+        return finite(self.classifier.mixture.log_prob(z) + log_det, "log-likelihoods")
 
     @torch.no_grad()
-    def sample(self, labels: Tensor, temperature: float = 1.0) -> Tensor:
+    def sample(self, labels: Classes, temperature: float = 1.0) -> Tensor:
         """Images (B, C, H, W) of the given classes (B,)."""
-        if not temperature >= 0:
-            raise ValueError(f"temperature must be 0 or larger, got {temperature}.")
-        labels = checked_classes(labels, "labels", self.num_classes, self.device)
-        return self.inference.session().sample(labels.reshape(-1), temperature)
+        if not is_number(temperature) or not 0 <= temperature < math.inf:
+            raise ValueError(f"temperature must be 0 or larger, got {temperature!r}.")
+        labels = self._classes(labels, "labels").reshape(-1)
+        if not len(labels):
+            raise ValueError("labels must name at least one class, got none.")
+        return self.inference.session().sample(labels, float(temperature))
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Images after encoding and decoding: equal up to the precision of the inverse."""
@@ -167,7 +196,7 @@ class Explainer:
     def explain(
         self,
         images: Tensor,
-        target: int | Tensor,
+        target: Classes,
         alpha: Alpha = "convincing",
         *,
         undefined: Literal["raise", "keep"] = "raise",
@@ -179,8 +208,8 @@ class Explainer:
 
         Args:
             images: (B, C, H, W), uint8 or float in [0, 1].
-            target: the class asked for: one for all, one per image (B,), or several per image
-                (B, T), for which the images are encoded only once.
+            target: the class asked for, by its number or name: one for all, one per image (B,),
+                or several per image (B, T), for which the images are encoded only once.
             alpha: "tipping" for alpha_0, where source and target are equally likely;
                 "convincing" for alpha_1; "star" for alpha_star, the smallest step that puts the
                 target before every class; "certified" for the smallest step from alpha_star up
@@ -197,7 +226,8 @@ class Explainer:
 
         Raises:
             ValueError: for images of the wrong shape, type or range, a target that is no class,
-                or (unless kept) a pair of classes between which there is no step.
+                a step too long for the precision, or (unless kept) a pair of classes between
+                which there is no step.
         """
         return self.explain_steps(images, target, [alpha], undefined=undefined)[0]
 
@@ -205,7 +235,7 @@ class Explainer:
     def explain_steps(
         self,
         images: Tensor,
-        target: int | Tensor,
+        target: Classes,
         alphas: Sequence[Alpha] = ("tipping", "convincing"),
         *,
         undefined: Literal["raise", "keep"] = "raise",
@@ -224,7 +254,7 @@ class Explainer:
         if not isinstance(alphas, list | tuple) or not alphas:
             raise ValueError(f"alphas must be a list of at least one step, got {alphas!r}.")
         images = self._checked(images)
-        target = _targets(target, len(images), self.num_classes, self.device)
+        target = _targets(self._classes(target, "target"), len(images))
         if undefined not in ("raise", "keep"):
             raise ValueError(f'undefined must be "raise" or "keep", got {undefined!r}.')
         many = target if target.ndim == 2 else target.expand(len(images)).unsqueeze(1)
@@ -232,13 +262,15 @@ class Explainer:
         return results if target.ndim == 2 else [_of_one_target(result) for result in results]
 
     def _checked(self, images: Tensor) -> Tensor:
-        return checked_images(images, self.image_shape, self.classifier.class_means)
+        return checked_images(images, self.image_shape, self.classifier.class_means).detach()
+
+    def _classes(self, classes: Classes, name: str) -> Tensor:
+        return checked_classes(classes, name, self.num_classes, self.device, self.class_names)
 
 
-def _targets(target: int | Tensor, count: int, num_classes: int, device: torch.device) -> Tensor:
-    """Targets as given for so many images, checked: one, (B,) or (B, T)."""
-    target = checked_classes(target, "target", num_classes, device)
-    if target.ndim > 2 or (target.ndim and len(target) != count):
+def _targets(target: Tensor, count: int) -> Tensor:
+    """Targets for so many images, their shape checked: one, (B,) or (B, T)."""
+    if target.ndim > 2 or (target.ndim and len(target) != count) or not target.numel():
         raise ValueError(
             f"target must be one class, ({count},) or ({count}, T) for {count} images, got shape "
             f"{tuple(target.shape)}."

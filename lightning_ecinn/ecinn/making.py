@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from lightning_ecinn.ecinn.certificates import Certificate
 from lightning_ecinn.ecinn.certify import certify
+from lightning_ecinn.ecinn.checks import finite
 from lightning_ecinn.ecinn.counterfactuals import Counterfactual
 from lightning_ecinn.ecinn.inference import Inference, Session
 from lightning_ecinn.ecinn.paths import Paths, is_named, puts_target_first
@@ -47,7 +48,8 @@ def make_counterfactuals(
         undefined: whether to refuse pairs without a step or to keep their images.
     """
     session = inference.session()
-    inputs, z = as_float(images, inference.dtype), session.latents(images)
+    # A copy: what the caller does to the images later changes no counterfactual.
+    inputs, z = as_float(images, inference.dtype).clone(), session.latents(images)
     inference.check_precision(session, inputs, z, stacklevel=_STACKLEVEL)
     paths = Paths.towards(inference.classifier, z, target, settings.truncation)
     steps, defined = _steps(inference.classifier, settings, paths, alphas, undefined)
@@ -83,7 +85,7 @@ def _steps(
 
 
 def _certifying(
-    inference: Inference, state: tuple[Any, ...], settings: PathSettings, alpha: Alpha
+    inference: Inference, state: object, settings: PathSettings, alpha: Alpha
 ) -> Callable[[Counterfactual], Certificate]:
     """Makes the certificate of counterfactuals at this step, when it is asked for."""
     confidence = settings.confidence if is_named(alpha, "certified") else None
@@ -117,7 +119,7 @@ def _made(
     return {
         "image": pictures,
         "alpha": steps,
-        "posterior": log_posteriors.exp().unflatten(0, steps.shape),
+        "posterior": finite(log_posteriors.exp(), "posteriors").unflatten(0, steps.shape),
         "latent": latents,
         "defined": defined,
         "forward_evaluations": forward,

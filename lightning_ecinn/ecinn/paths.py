@@ -18,6 +18,7 @@ from lightning_ecinn.ecinn.steps import (
     truncated_direction,
 )
 from lightning_ecinn.models.classifier import GenerativeClassifier
+from lightning_ecinn.models.inputs import as_numbers, shown
 
 __all__ = ["Paths", "is_named", "puts_target_first"]
 
@@ -117,9 +118,14 @@ def _named(name: str, alpha_0: Tensor, convincing_step: tuple[float, float]) -> 
 
 def _given(alpha: float | Tensor, alpha_0: Tensor) -> Tensor:
     """Step lengths (B, T) of one's own, like the tipping points (B, T)."""
-    step = torch.as_tensor(alpha, dtype=alpha_0.dtype, device=alpha_0.device)
+    given = as_numbers(alpha)
+    if given is None or given.is_complex():
+        raise ValueError(
+            f"alpha must be the name of a step, a number or a tensor, got {shown(alpha)}."
+        )
+    step = given.to(alpha_0)
     if not step.isfinite().all():
-        raise ValueError(f"alpha must be finite, got {alpha}.")
+        raise ValueError(f"alpha must be finite, got {shown(alpha)}.")
     if step.ndim == 1 and alpha_0.shape[1] == 1:
         step = step.unsqueeze(1)
     if step.ndim and step.shape != alpha_0.shape:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from numbers import Real
 
 __all__ = ["PAPER_STEP", "PathSettings"]
 
@@ -34,10 +36,14 @@ class PathSettings:
 
     def __post_init__(self) -> None:
         step = self.convincing_step
-        if not isinstance(step, tuple | list) or len(step) != 2:
+        if not isinstance(step, tuple | list) or len(step) != 2 or not all(map(_is_number, step)):
             raise ValueError(f"convincing_step is {step!r}; give two numbers, (offset, slope).")
         object.__setattr__(self, "convincing_step", tuple(step))
-        if not 0 <= self.truncation <= 1:
-            raise ValueError(f"truncation is {self.truncation}; give a number from 0 to 1.")
-        if not 0 < self.confidence < 1:
-            raise ValueError(f"confidence is {self.confidence}; give a number between 0 and 1.")
+        if not (_is_number(self.truncation) and 0 <= self.truncation <= 1):
+            raise ValueError(f"truncation is {self.truncation!r}; give a number from 0 to 1.")
+        if not (_is_number(self.confidence) and 0 < self.confidence < 1):
+            raise ValueError(f"confidence is {self.confidence!r}; give a number between 0 and 1.")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and math.isfinite(value)

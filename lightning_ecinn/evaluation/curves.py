@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -29,7 +30,12 @@ def posteriors_along_path(
         images: (N, C, H, W); from each there must be a step to its target.
         target: q, (N,).
         t: multiples of the tipping point alpha_0.
+
+    Raises:
+        ValueError: there are no multiples, or one is no finite number.
     """
+    if not len(t) or not all(math.isfinite(k) for k in t):
+        raise ValueError(f"t must be finite multiples of the tipping point, got {list(t)}.")
     z, _ = explainer.encode(images)
     tipping = explainer.explain(images, target, "tipping")
     pairs = torch.stack((tipping.source, tipping.target), dim=1)

@@ -37,6 +37,9 @@ __all__ = ["Judges", "Rows", "alpha_name", "check_alphas", "joined", "measured"]
 Rows = dict[str, np.ndarray]
 """Columns of equal length R."""
 
+_OF_THE_POSTERIOR = ("validity", "flip", "third_class", "holds")
+"""Columns that mean nothing, and are NaN, where a posterior is no number."""
+
 
 @dataclass(frozen=True)
 class Judges:
@@ -67,10 +70,14 @@ def check_alphas(alphas: Sequence[str | float]) -> list[NamedStep | float]:
         ValueError: says which steps there are.
     """
     known = get_args(NamedStep)
+    if not isinstance(alphas, Sequence):
+        raise ValueError(f"--alphas: give a list of steps, got {alphas!r}.")
     wrong = [
         alpha
         for alpha in alphas
-        if not (alpha in known if isinstance(alpha, str) else 0 <= alpha < math.inf)
+        if not (
+            alpha in known or (isinstance(alpha, int | float | np.number) and 0 <= alpha < math.inf)
+        )
     ]
     if wrong or not alphas:
         given = f"there is no step {wrong[0]!r}" if wrong else "there are none"
@@ -182,6 +189,9 @@ def _classified(cf: Counterfactual) -> dict[str, Tensor]:
     if certificate.quantile_before is not None and certificate.quantile_after is not None:
         columns["quantile_before"] = certificate.quantile_before
         columns["quantile_after"] = certificate.quantile_after
+    known = posterior.isfinite().all(1)
+    for name in () if known.all() else _OF_THE_POSTERIOR:
+        columns[name] = columns[name].double().masked_fill(~known, torch.nan)
     return columns
 
 

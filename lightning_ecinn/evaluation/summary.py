@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ __all__ = [
     "estimates",
     "existing",
     "frechet_distance",
+    "is_finite",
     "pair_means",
     "reference_quantile",
     "with_plausibility",
@@ -108,6 +110,7 @@ class Counts:
         already: images that already are the target.
         undefined: pairs without such a step.
         exist: what averages are over.
+        unknown: those of them whose log p is no number.
     """
 
     alpha: str
@@ -115,18 +118,28 @@ class Counts:
     already: int
     undefined: int
     exist: int
+    unknown: int = 0
 
 
 def reference_quantile(rows: Rows) -> float:
-    """The 5 % quantile of log p of the evaluated images, each counted once, in nats."""
+    """The 5 % quantile of log p of the evaluated images, each counted once, in nats.
+
+    Of those that have one; NaN where none has.
+    """
     _, first = np.unique(rows["index"], return_index=True)
-    return float(np.quantile(rows["log_prob_before"][first].astype(np.float64), PLAUSIBLE))
+    log_probs = rows["log_prob_before"][first].astype(np.float64)
+    known = log_probs[np.isfinite(log_probs)]
+    return float(np.quantile(known, PLAUSIBLE)) if len(known) else math.nan
 
 
 def with_plausibility(rows: Rows, reference: float) -> Rows:
-    """The rows with a column ``plausible``: log p above the reference."""
-    plausible = is_plausible(torch.from_numpy(rows["log_prob_after"]), reference)
-    return rows | {"plausible": plausible.numpy()}
+    """The rows with a column ``plausible``: log p above the reference; NaN if one is no number."""
+    log_prob = rows["log_prob_after"]
+    known = is_finite(log_prob) & math.isfinite(reference)
+    plausible = np.full(len(log_prob), np.nan)
+    if known.any():
+        plausible[known] = is_plausible(torch.from_numpy(log_prob[known]), reference).numpy()
+    return rows | {"plausible": plausible.astype(bool) if known.all() else plausible}
 
 
 def counted(rows: Rows, alphas: Sequence[str]) -> list[Counts]:
@@ -137,7 +150,8 @@ def counted(rows: Rows, alphas: Sequence[str]) -> list[Counts]:
         already = int(rows["already"][chosen].sum())
         exist = int(existing(rows, alpha).sum())
         asked = int(chosen.sum())
-        counts.append(Counts(alpha, asked, already, asked - already - exist, exist))
+        unknown = int((~is_finite(rows["log_prob_after"]) & existing(rows, alpha)).sum())
+        counts.append(Counts(alpha, asked, already, asked - already - exist, exist, unknown))
     return counts
 
 
@@ -176,26 +190,30 @@ def _estimate(
         return float(np.median(rows[key][exists])), None, None, count
     if key not in rows:
         return None, None, None, count
-    known = exists & ~np.isnan(rows[key].astype(np.float64))  # no truth, no measure
+    known = exists & is_finite(rows[key])  # no truth, no measure
     if not known.any():
         return None, None, None, 0
     values = torch.from_numpy(rows[key][known].astype(np.float64))
     images = torch.from_numpy(rows["index"][known])
+    mean = values.mean().item()
+    if not math.isfinite(mean):  # of numbers too large to add up
+        return mean, None, None, len(values)
     low, high = bootstrap_interval(values, samples=samples, seed=seed, groups=images)
-    return values.mean().item(), low, high, len(values)
+    return mean, low, high, len(values)
 
 
 def frechet_distance(rows: Rows, chosen: np.ndarray) -> float | None:
     """FID of the chosen counterfactuals and all evaluated images, each image once.
 
-    None without an oracle's features, or with fewer than two of one kind.
+    None without an oracle's features, or with fewer than two of one kind that are finite.
     """
     if "features" not in rows:
         return None
     _, first = np.unique(rows["index"], return_index=True)
-    if min(len(first), chosen.sum()) < 2:
-        return None
     inputs, features = rows["input_features"][first], rows["features"][chosen]
+    inputs, features = (part[is_finite(part).all(1)] for part in (inputs, features))
+    if min(len(inputs), len(features)) < 2:
+        return None
     return float(fid(torch.from_numpy(inputs), torch.from_numpy(features)))
 
 
@@ -204,7 +222,7 @@ def pair_means(rows: Rows, key: str, alpha: str, num_classes: int) -> Tensor:
 
     NaN for pairs of which no counterfactual exists.
     """
-    exists = existing(rows, alpha)
+    exists = existing(rows, alpha) & is_finite(rows[key])
     cell = rows["source"][exists] * num_classes + rows["target"][exists]
     size = num_classes**2
     sums = np.bincount(cell, rows[key][exists].astype(np.float64), size)
@@ -220,3 +238,8 @@ def existing(rows: Rows, alpha: str | None = None) -> np.ndarray:
     """
     exists = rows["defined"] & ~rows["already"]
     return exists if alpha is None else exists & (rows["step"] == alpha)
+
+
+def is_finite(column: np.ndarray) -> np.ndarray:
+    """Which values of a column are numbers, of its shape."""
+    return np.isfinite(column.astype(np.float64))

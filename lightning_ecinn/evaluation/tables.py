@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from lightning_ecinn.evaluation.summary import MEASURES, Counts, Estimate
@@ -25,6 +26,8 @@ def comparison_table(
     rows.append(["counterfactuals", *(f"{count.exist:,}" for count in counts)])
     rows.append(["already the target", *(f"{count.already:,}" for count in counts)])
     rows.append(["without such a step", *(f"{count.undefined:,}" for count in counts)])
+    if any(count.unknown for count in counts):
+        rows.append(["with a log p that is no number", *(f"{c.unknown:,}" for c in counts)])
     for measure in MEASURES:
         if any((alpha, measure.key) in found for alpha in alphas):
             cells = (found.get((alpha, measure.key)) for alpha in alphas)
@@ -36,6 +39,8 @@ def comparison_table(
 
 
 def _text(estimate: Estimate, scale: float, digits: int, interval: bool) -> str:
+    if not math.isfinite(estimate.value):
+        return "–"
     text = f"{scale * estimate.value:.{digits}f}"
     if not interval or estimate.low is None or estimate.high is None:
         return text

@@ -11,7 +11,14 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from lightning_ecinn.figures.canvas import BLUE, RED, check_numbers, titled_figure
-from lightning_ecinn.figures.text import CAPTION, LABEL, line_height, text_width
+from lightning_ecinn.figures.text import (
+    CAPTION,
+    LABEL,
+    drawable,
+    line_height,
+    text_width,
+    verbatim,
+)
 from lightning_ecinn.metrics import area
 
 __all__ = ["alpha_histograms", "faithfulness_curves", "posterior_paths"]
@@ -22,6 +29,7 @@ _BARS, _BINS = 0.62, 60
 """Height of a histogram, and its number of bars."""
 
 
+@verbatim
 def alpha_histograms(alphas: Mapping[str, Sequence[float]], *, title: str | None = None) -> Figure:
     """Distribution of the step lengths, one histogram per kind of step below the other.
 
@@ -36,7 +44,7 @@ def alpha_histograms(alphas: Mapping[str, Sequence[float]], *, title: str | None
     Raises:
         ValueError: without any kind of step, or for values that are negative or not finite.
     """
-    values = {kind: np.asarray(alpha, dtype=float) for kind, alpha in alphas.items()}
+    values = {drawable(kind): np.asarray(alpha, dtype=float) for kind, alpha in alphas.items()}
     _check_alphas(values)
     some = [alpha for alpha in values.values() if len(alpha)]
     end = max((min(a.max(), 1.5 * np.quantile(a, 0.99)) for a in some), default=0.0) or 1.0
@@ -57,6 +65,7 @@ def alpha_histograms(alphas: Mapping[str, Sequence[float]], *, title: str | None
     return figure
 
 
+@verbatim
 def posterior_paths(
     t: Sequence[float], source: Tensor, target: Tensor, *, title: str | None = None
 ) -> Figure:
@@ -90,6 +99,7 @@ def posterior_paths(
     return figure
 
 
+@verbatim
 def faithfulness_curves(
     curves: Mapping[str, Tensor],
     bands: Mapping[str, tuple[Tensor, Tensor]],
@@ -112,7 +122,8 @@ def faithfulness_curves(
     """
     _check_curves(curves, bands)
     labels = {
-        name: f"{name}: {area(curve[None].detach()).item():.3f}" for name, curve in curves.items()
+        name: f"{drawable(name)}: {area(curve[None].detach()).item():.3f}"
+        for name, curve in curves.items()
     }
     right = 0.7 + max(text_width(label, CAPTION) for label in labels.values())
     figure, axes = _panel(title, xlabel, "probability of the class", right=max(right, 1.3))

@@ -10,13 +10,14 @@ from torch import Tensor
 
 from lightning_ecinn.figures.canvas import check_numbers
 from lightning_ecinn.figures.grid import SIDE, picture_grid
-from lightning_ecinn.figures.text import CAPTION, text_width
+from lightning_ecinn.figures.text import CAPTION, drawable, text_width, verbatim
 
 __all__ = ["plausibility_examples"]
 
 _PAIRS_PER_ROW = 4
 
 
+@verbatim
 def plausibility_examples(
     inputs: Tensor,
     counterfactuals: Tensor,
@@ -49,6 +50,7 @@ def plausibility_examples(
         )
     check_numbers("log p of the counterfactuals", log_probs)
     rows, row_labels = _ranked(log_probs, count)
+    captions = list(map(drawable, captions))
     shown = [[captions[i] for i in row] for row in rows]
     pictures = [[_side_by_side(inputs[i], counterfactuals[i]) for i in row] for row in rows]
     _, rise, run = pictures[0][0].shape

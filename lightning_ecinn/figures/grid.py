@@ -16,9 +16,11 @@ from lightning_ecinn.figures.text import (
     CAPTION,
     LABEL,
     TITLE,
+    drawable,
     fitted_labels,
     line_height,
     text_width,
+    verbatim,
     wrapped,
 )
 
@@ -29,6 +31,7 @@ SIDE = 0.82
 _GAP = 0.05
 
 
+@verbatim
 def picture_grid(
     pictures: Sequence[Sequence[Tensor | None]],
     *,
@@ -48,9 +51,8 @@ def picture_grid(
         title: text above everything; broken into lines where it is long.
         gap: space between columns, inches.
     """
-    layout = _Layout(
-        pictures, row_labels or [], column_labels or [], bool(captions), title or "", gap
-    )
+    row_labels = list(map(drawable, row_labels or []))
+    layout = _Layout(pictures, row_labels, column_labels or [], bool(captions), title or "", gap)
     figure = layout.figure()
     for i, row in enumerate(pictures):
         for j, picture in enumerate(row):
@@ -168,7 +170,7 @@ def show_picture(axes: Axes, picture: Tensor | None, caption: str) -> None:
     """A picture (C, H, W) in [0, 1], or nothing, with text below, in axes of its own."""
     axes.set_axis_off()
     axes.text(
-        0.5, -0.04, caption, transform=axes.transAxes, ha="center", va="top",
+        0.5, -0.04, drawable(caption), transform=axes.transAxes, ha="center", va="top",
         fontsize=CAPTION, color="0.3",
     )  # fmt: skip
     if picture is None:

@@ -22,6 +22,7 @@ from lightning_ecinn.figures.text import (
     fitted_labels,
     line_height,
     text_width,
+    verbatim,
     wrapped,
 )
 
@@ -66,6 +67,7 @@ class HeatmapRow:
     caption: str = ""
 
 
+@verbatim
 def heatmap_table(
     rows: Sequence[HeatmapRow],
     methods: Sequence[str],

@@ -11,7 +11,15 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from lightning_ecinn.figures.canvas import BLUE_TO_RED, blank_figure, titled_figure
-from lightning_ecinn.figures.text import CAPTION, LABEL, TITLE, line_height, text_width, wrapped
+from lightning_ecinn.figures.text import (
+    CAPTION,
+    LABEL,
+    TITLE,
+    line_height,
+    text_width,
+    verbatim,
+    wrapped,
+)
 
 __all__ = ["class_matrix", "correlation_matrices", "show_numbers", "two_decimals"]
 
@@ -24,6 +32,7 @@ _LUMINANCE = (0.299, 0.587, 0.114)
 Matrix = Sequence[Sequence[float | None]]
 
 
+@verbatim
 def correlation_matrices(
     matrices: Mapping[str, Matrix], names: Sequence[str], *, title: str | None = None
 ) -> Figure:
@@ -58,6 +67,7 @@ def correlation_matrices(
     return figure
 
 
+@verbatim
 def class_matrix(
     values: Tensor, class_names: Sequence[str], *, title: str | None = None, percent: bool = False
 ) -> Figure:
@@ -119,7 +129,7 @@ def show_numbers(
     image = axes.imshow(np.ma.masked_invalid(numbers), colours, vmin=limits[0], vmax=limits[1])
     axes.set_facecolor("0.9")
     for (i, j), number in np.ndenumerate(numbers):
-        missing = np.isnan(number)
+        missing = not np.isfinite(number)
         dark = not missing and np.dot(image.to_rgba(number)[:3], _LUMINANCE) < 0.5
         axes.text(
             j, i, "–" if missing else text(number), ha="center", va="center", fontsize=CAPTION,

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterable, Sequence
 from io import StringIO
+from numbers import Real
+
+from lightning_ecinn.plain_text import plain
 
 __all__ = ["as_csv", "as_markdown", "text_table"]
 
 
 def text_table(rows: Sequence[Sequence[str]]) -> str:
-    """Aligned columns, the first one to the left, numbers to the right."""
+    """Aligned columns, the first one to the left, numbers to the right; safe to print."""
+    rows = [list(map(plain, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(
@@ -22,8 +27,11 @@ def text_table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def as_markdown(rows: Sequence[Sequence[str]]) -> str:
-    """A table whose first row is its heading; the first column to the left, others to the right."""
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    """A table whose first row is its heading; the first column to the left, others to the right.
+
+    What Markdown, HTML or a terminal would understand in a cell is shown as it is.
+    """
+    cells = [[_as_it_is(cell) for cell in row] for row in rows]
     rule = [":--", *["--:"] * (len(rows[0]) - 1)]
     return "\n".join(f"| {' | '.join(row)} |" for row in [cells[0], rule, *cells[1:]])
 
@@ -31,7 +39,7 @@ def as_markdown(rows: Sequence[Sequence[str]]) -> str:
 def as_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Comma-separated values; numbers with all their digits, truth as 0 and 1.
 
-    What is None or NaN is left empty: it is not known.
+    What is None or not finite is left empty: it is not known. Texts stay what they are.
     """
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -41,6 +49,11 @@ def as_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _plain(value: object) -> object:
-    if value is None or value != value:  # NaN: unknown
+    if value is None or (isinstance(value, Real) and not math.isfinite(value)):
         return ""
     return int(value) if isinstance(value, bool) else value
+
+
+def _as_it_is(cell: str) -> str:
+    escaped = plain(cell).replace("\\", "\\\\").replace("|", "\\|")
+    return escaped.replace("<", "&lt;").replace("`", "\\`")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from operator import index
 from typing import Any
 
 import FrEIA.modules as Fm
@@ -12,7 +13,7 @@ from FrEIA.framework import SequenceINN
 from torch import Tensor, nn
 
 from lightning_ecinn.flows.blocks import CouplingBlock, DownsamplingCoupling
-from lightning_ecinn.flows.settings import FlowSettings
+from lightning_ecinn.flows.settings import FlowSettings, check_names
 from lightning_ecinn.flows.subnets import conv_subnet, linear_subnet, strided_subnet
 from lightning_ecinn.flows.transforms import (
     DCTPooling,
@@ -21,7 +22,7 @@ from lightning_ecinn.flows.transforms import (
     HaarDownsampling,
 )
 
-__all__ = ["ib_inn"]
+__all__ = ["checked_shape", "ib_inn"]
 
 _FC_CLAMP = 2.0
 
@@ -50,8 +51,9 @@ def ib_inn(image_shape: Sequence[int], **network: Any) -> SequenceINN:
         >>> torch.allclose(flow(z, rev=True)[0], v)
         True
     """
+    check_names(FlowSettings, "ib_inn", network)
     settings = FlowSettings(**network)
-    image_shape = _checked_shape(image_shape)
+    image_shape = checked_shape(image_shape)
     flow = SequenceINN(*image_shape)
     if image_shape[0] == 1 if settings.haar is None else settings.haar:
         flow.append(HaarDownsampling, gain=settings.haar_gain)
@@ -115,8 +117,14 @@ def _soft_clamp(a: Tensor) -> Tensor:
     return 0.636 * torch.atan(a / _FC_CLAMP)
 
 
-def _checked_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
-    shape = tuple(int(side) for side in image_shape)
+def checked_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
+    """(C, H, W) of square pictures, or a ValueError."""
+    try:
+        shape = tuple(index(side) for side in image_shape)
+    except TypeError:
+        raise ValueError(
+            f"image_shape must be three whole numbers (channels, side, side), got {image_shape!r}."
+        ) from None
     if len(shape) != 3 or min(shape) < 1 or shape[1] != shape[2]:
         raise ValueError(
             f"image_shape must be (channels, side, side), got {tuple(image_shape)}: crop or pad "

@@ -90,7 +90,7 @@ def _folded(module: nn.Module) -> Step:
         return _folded_coupling(module)
     if isinstance(module, DownsamplingCoupling):
         return _folded_downsampling(module)
-    module = copy.deepcopy(module).eval()
+    module = _copied(module)
 
     def as_it_is(x: Tensor, rev: bool, jac: bool) -> Output:
         (y,), log_det = module((x,), rev=rev)
@@ -127,7 +127,7 @@ class _Subnet:
     """
 
     def __init__(self, subnet: nn.Module, slope: float):
-        subnet = copy.deepcopy(subnet).eval()
+        subnet = _copied(subnet)
         chain = list(subnet) if isinstance(subnet, nn.Sequential) else []
         self.slope, self.layers = slope, _folded_layers(chain, slope)
         self.whole = None if self.layers else subnet
@@ -144,8 +144,11 @@ class _Subnet:
 def _folded_layers(layers: list[nn.Module], slope: float) -> list[Layer]:
     """Layers without dropout, batch norm folded into the convolution before it.
 
-    None at all unless the last layer is a convolution, which `slope` is folded into.
+    None at all unless the last layer is a convolution, which `slope` is folded into, and none
+    where a hook changes what a layer does, as pruning does.
     """
+    if any(layer._forward_pre_hooks or layer._forward_hooks for layer in layers):
+        return []
     layers = [layer for layer in layers if not isinstance(layer, nn.Dropout | nn.Dropout2d)]
     if not layers or not isinstance(layers[-1], nn.Conv2d):
         return []
@@ -162,6 +165,13 @@ def _folded_layers(layers: list[nn.Module], slope: float) -> list[Layer]:
             folded.append(layer)
         before = layer
     return folded
+
+
+def _copied(module: nn.Module) -> nn.Module:
+    """A copy in evaluation mode, also of modules with computed weights, as pruning leaves them."""
+    things = [thing for part in module.modules() for thing in vars(part).values()]
+    computed = [t for t in things if isinstance(t, Tensor) and not t.is_leaf]
+    return copy.deepcopy(module, {id(t): t.detach().clone() for t in computed}).eval()
 
 
 def _has_statistics(layer: nn.Module | None) -> TypeGuard[nn.BatchNorm2d]:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
 from typing import Any
 
-__all__ = ["FlowSettings", "part"]
+__all__ = ["FlowSettings", "check_names", "is_number", "is_whole", "part"]
+
+_PER_STAGE = ("blocks", "widths", "dropouts")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +40,7 @@ class FlowSettings:
             depends on what it should not.
 
     Raises:
-        ValueError: if the lists' lengths do not fit.
+        ValueError: if the lists' lengths do not fit, or a number is none that there can be.
 
     Example:
         >>> FlowSettings(blocks=(8, 8), fc_blocks=0).widths
@@ -56,15 +61,70 @@ class FlowSettings:
     zero_init: bool = False
 
     def __post_init__(self) -> None:
-        per_stage = ("blocks", "widths", "dropouts")
-        for name in per_stage:
-            object.__setattr__(self, name, list(getattr(self, name)))
-        lengths = [len(getattr(self, name)) for name in per_stage]
+        for name in _PER_STAGE:
+            value = getattr(self, name)
+            if not isinstance(value, list | tuple):
+                raise ValueError(f"{name} must be a list, a number for each stage, got {value!r}.")
+            object.__setattr__(self, name, list(value))
+        lengths = [len(getattr(self, name)) for name in _PER_STAGE]
         if len(set(lengths)) != 1 or 0 in lengths:
             raise ValueError(
                 "blocks, widths and dropouts need one entry per stage each, got "
                 f"{', '.join(map(str, lengths))} entries: give lists of the same length."
             )
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        for name, least in {"blocks": 0, "widths": 1, "fc_blocks": 0, "fc_width": 1}.items():
+            for value in self._each(name):
+                if not is_whole(value) or value < least:
+                    raise ValueError(f"{name} must be whole numbers from {least}, got {value!r}.")
+        for name in ("dropouts", "fc_dropout"):
+            for value in self._each(name):
+                if not is_number(value) or not 0 <= value < 1:
+                    raise ValueError(f"{name} must be from 0 to below 1, got {value!r}.")
+        for name in ("clamp", "init_scale", "haar_gain"):
+            value = getattr(self, name)
+            if not is_number(value) or not 0 < value < math.inf:
+                raise ValueError(f"{name} must be positive, got {value!r}.")
+        for name in ("haar", "dct", "zero_init"):
+            value = getattr(self, name)
+            if not isinstance(value, bool) and not (name == "haar" and value is None):
+                raise ValueError(f"{name} must be true or false, got {value!r}.")
+
+    def _each(self, name: str) -> list[Any]:
+        value = getattr(self, name)
+        return value if name in _PER_STAGE else [value]
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a real number, of Python or NumPy."""
+    return isinstance(value, Real)
+
+
+def is_whole(value: object) -> bool:
+    """Whether it is a whole number, of Python or NumPy."""
+    return isinstance(value, Integral)
+
+
+def check_names(kind: type, owner: str, given: Iterable[str]) -> None:
+    """Refuse settings that `owner` was given by name and the dataclass `kind` does not have.
+
+    Raises:
+        TypeError: as Python would, but says which there are.
+
+    Example:
+        >>> check_names(FlowSettings, "ib_inn", {"width": [8]})  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        TypeError: ib_inn got an unexpected keyword argument 'width': give some of blocks, ...
+    """
+    known = [field.name for field in fields(kind)]
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise TypeError(
+            f"{owner} got an unexpected keyword argument {unknown[0]!r}: give some of "
+            f"{', '.join(known)}."
+        )
 
 
 def part(settings: Any, kind: type) -> dict[str, Any]:

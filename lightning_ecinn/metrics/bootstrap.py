@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lightning_ecinn.metrics.checks import finite, is_number, is_whole, one_class_each
+
 __all__ = ["bootstrap_interval"]
 
 
@@ -36,10 +38,10 @@ def bootstrap_interval(
         >>> low < 0.75 < high
         True
     """
-    values = values.detach().cpu().double()
-    _check(values, samples, level)
+    values = _checked(values, samples, level, seed)
     sums, sizes = values, torch.ones_like(values)
     if groups is not None:
+        one_class_each(groups, torch.empty(values.shape, dtype=torch.long), "groups")
         _, number = groups.cpu().unique(return_inverse=True)
         sums, sizes = (number.bincount(weights=column) for column in (values, sizes))
     generator, n = torch.Generator().manual_seed(seed), len(sums)
@@ -47,16 +49,23 @@ def bootstrap_interval(
     means = torch.stack([sums[drawn].sum() / sizes[drawn].sum() for drawn in draws])
     tail = (1 - level) / 2
     low, high = means.quantile(torch.tensor([tail, 1 - tail], dtype=torch.double)).tolist()
+    finite(torch.tensor([low, high]), "The means of the values")
     return low, high
 
 
-def _check(values: Tensor, samples: int, level: float) -> None:
+def _checked(values: Tensor, samples: int, level: float, seed: int) -> Tensor:
+    """The values in float64, unless there is no interval of them."""
+    if not isinstance(values, Tensor) or values.is_complex():
+        raise ValueError("A bootstrap needs a torch.Tensor of real numbers (N,).")
+    values = values.detach().cpu().double()
     if values.ndim != 1 or not len(values) or not values.isfinite().all():
         raise ValueError(
             f"A bootstrap needs one or more finite values (N,), got {tuple(values.shape)}: leave "
             "out what is not defined."
         )
-    if not 0 < level < 1 or samples < 1:
+    whole = is_whole(samples) and is_whole(seed)
+    if not is_number(level) or not 0 < level < 1 or not whole or samples < 1:
         raise ValueError(
             f"level is {level} and samples {samples}; give a share between 0 and 1, and 1 or more."
         )
+    return values

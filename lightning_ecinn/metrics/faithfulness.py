@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lightning_ecinn.metrics.checks import same_pictures
+from lightning_ecinn.metrics.checks import finite, is_whole, same_shape
 
 __all__ = ["area", "deletion_curve", "insertion_curve"]
 
@@ -46,14 +46,16 @@ def deletion_curve(
         >>> deletion_curve(lambda pictures: pictures.flatten(1).sum(1), x, x, 0.0, steps=2)
         tensor([[1.0000, 0.2500, 0.0000]], dtype=torch.float64)
     """
-    same_pictures(x, heatmap)
-    if steps < 1:
-        raise ValueError(f"steps is {steps}; give 1 or more.")
-    replacement = torch.as_tensor(baseline, dtype=x.dtype, device=x.device).expand_as(x)
+    same_shape(x, heatmap)
+    if not is_whole(steps) or steps < 1:
+        raise ValueError(f"steps is {steps!r}; give 1 or more.")
+    replacement = _like(baseline, x)
     rank = _rank(heatmap)
     counts = [k * rank[0].numel() // steps for k in range(steps + 1)]
     curve = [probability(torch.where(rank < count, replacement, x)) for count in counts]
-    return torch.stack(curve, 1).double()
+    if any(not isinstance(p, Tensor) or p.shape != x.shape[:1] for p in curve):
+        raise ValueError(f"probability must give one number for each of {len(x)} pictures.")
+    return finite(torch.stack(curve, 1).double(), "Probabilities")
 
 
 def insertion_curve(
@@ -72,7 +74,8 @@ def insertion_curve(
         >>> insertion_curve(lambda pictures: pictures.flatten(1).sum(1), x, x, 0.0, steps=2)
         tensor([[0.0000, 0.7500, 1.0000]], dtype=torch.float64)
     """
-    start = torch.as_tensor(baseline, dtype=x.dtype, device=x.device).expand_as(x)
+    same_shape(x, heatmap)
+    start = _like(baseline, x)
     return deletion_curve(probability, start, heatmap, x, steps)
 
 
@@ -85,7 +88,20 @@ def area(curve: Tensor) -> Tensor:
         >>> area(torch.tensor([[1.0, 0.5, 0.0], [1.0, 0.0, 0.0]]))
         tensor([0.5000, 0.2500], dtype=torch.float64)
     """
+    if finite(curve, "Curves").ndim != 2 or curve.shape[1] < 2:
+        raise ValueError(f"Curves must be (B, S + 1), S at least 1, got {tuple(curve.shape)}.")
     return torch.trapezoid(curve.double(), dx=1 / (curve.shape[1] - 1), dim=1)
+
+
+def _like(baseline: Tensor | float, x: Tensor) -> Tensor:
+    """The baseline as pictures like x."""
+    try:
+        value = torch.as_tensor(baseline, dtype=x.dtype, device=x.device)
+        return finite(value.expand_as(x), "The baseline")
+    except (TypeError, RuntimeError):
+        raise ValueError(
+            f"baseline must be a grey level or pictures that broadcast to {tuple(x.shape)}."
+        ) from None
 
 
 def _rank(heatmap: Tensor) -> Tensor:

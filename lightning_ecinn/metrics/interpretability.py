@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from lightning_ecinn.metrics.checks import same_pictures
+from lightning_ecinn.metrics.checks import one_class_each, same_pictures
 
 __all__ = ["Reconstructs", "im1", "im2"]
 
@@ -37,7 +37,7 @@ def im1(c: Tensor, source: Tensor, target: Tensor, autoencoders: Reconstructs) -
     Returns:
         (B,) float64.
     """
-    v = _shifted(c)
+    v = _shifted(c, source, target)
     to_target = _squared(v - autoencoders.reconstruct(v, target))
     to_source = _squared(v - autoencoders.reconstruct(v, source))
     return to_target / (to_source + EPSILON)
@@ -57,13 +57,18 @@ def im2(c: Tensor, target: Tensor, autoencoders: Reconstructs) -> Tensor:
     Returns:
         (B,) float64; papers often give 100 times this.
     """
-    v = _shifted(c)
+    v = _shifted(c, target, target)
     apart = autoencoders.reconstruct(v, target).double() - autoencoders.reconstruct(v)
     return _squared(apart) / (v.abs().flatten(1).sum(1) + EPSILON)
 
 
-def _shifted(c: Tensor) -> Tensor:
-    return same_pictures(c, c)[0] - 0.5
+def _shifted(c: Tensor, source: Tensor, target: Tensor) -> Tensor:
+    """Pictures in [-1/2, 1/2], float64, that have a source and a target each."""
+    pictures, _ = same_pictures(c, c)
+    one_class_each(source, target, "source and target")
+    if target.shape != c.shape[:1]:
+        raise ValueError(f"There are {len(c)} pictures, but classes {tuple(target.shape)}.")
+    return pictures - 0.5
 
 
 def _squared(difference: Tensor) -> Tensor:

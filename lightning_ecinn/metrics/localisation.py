@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
+from lightning_ecinn.metrics.checks import broadcastable, finite
+
 __all__ = ["heatmap_correlation", "heatmap_mass", "heatmap_pointing", "heatmap_rank"]
+
+_TINY = torch.finfo(torch.float64).tiny
 
 
 def heatmap_mass(heatmap: Tensor, mask: Tensor) -> Tensor:
@@ -23,6 +29,7 @@ def heatmap_mass(heatmap: Tensor, mask: Tensor) -> Tensor:
         tensor([0.7500], dtype=torch.float64)
     """
     mass, mask = _magnitudes(heatmap, mask)
+    mass = mass / mass.amax(1, keepdim=True).clamp_min(_TINY)  # sums stay finite
     total = mass.sum(1)
     return (mass * mask).sum(1) / torch.where(total > 0, total, 1)
 
@@ -92,7 +99,9 @@ def heatmap_correlation(a: Tensor, b: Tensor) -> Tensor:
         >>> heatmap_correlation(a, 1 - 2 * a)
         tensor([-1.], dtype=torch.float64)
     """
-    if a.shape != b.shape:
+    for heatmap in (a, b):
+        finite(heatmap, "Heatmaps")
+    if a.shape != b.shape or a.ndim < 2 or not math.prod(a.shape[1:]):
         raise ValueError(
             f"Heatmaps to correlate must have one shape, got {tuple(a.shape)} and "
             f"{tuple(b.shape)}: resize one of them."
@@ -103,12 +112,15 @@ def heatmap_correlation(a: Tensor, b: Tensor) -> Tensor:
 
 def _magnitudes(heatmap: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """abs(heatmap) in float64 and its mask, both (B, D)."""
-    return heatmap.abs().double().flatten(1), mask.expand_as(heatmap).flatten(1)
+    if finite(heatmap, "Heatmaps").ndim < 2 or not math.prod(heatmap.shape[1:]):
+        raise ValueError(f"Heatmaps must be (B, C, H, W), got {tuple(heatmap.shape)}.")
+    return heatmap.double().abs().flatten(1), broadcastable(mask, heatmap).flatten(1)
 
 
 def _standardised(heatmap: Tensor) -> Tensor:
     """Each heatmap minus its mean, of length 1, (B, D) float64; 0 if it is constant."""
     values = heatmap.double().flatten(1)
+    values = values / values.abs().amax(1, keepdim=True).clamp_min(_TINY)  # sums stay finite
     values = values - values.mean(1, keepdim=True)
     largest = values.abs().amax(1, keepdim=True)
     is_constant = heatmap.flatten(1).amax(1) == heatmap.flatten(1).amin(1)

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from lightning_ecinn.metrics.checks import one_column
+
 __all__ = ["MeanMeasure"]
 
 
@@ -44,7 +46,7 @@ class MeanMeasure(Metric):
 
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Add counterfactuals: takes what the measure takes."""
-        values = self.measure(*args, **kwargs)
+        values = one_column(self.measure(*args, **kwargs), "The values of a measure")
         self.total += values.double().sum()
         self.count += len(values)
 

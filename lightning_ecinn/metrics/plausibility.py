@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
+
+from lightning_ecinn.metrics.checks import finite, is_number, one_column
 
 __all__ = ["fid", "is_plausible"]
 
@@ -16,7 +21,16 @@ def is_plausible(log_prob: Tensor, reference_quantile: Tensor | float) -> Tensor
         >>> is_plausible(torch.tensor([-900.0, -1200.0]), -1000.0)
         tensor([ True, False])
     """
-    return log_prob > reference_quantile
+    known: Any = reference_quantile
+    if is_number(known):
+        known = torch.tensor(float(known), dtype=torch.float64)
+    reference = finite(known, "reference_quantile")
+    if reference.numel() not in (1, len(one_column(log_prob, "log_prob"))):
+        raise ValueError(
+            f"reference_quantile must be one number or one for each of {len(log_prob)}, got shape "
+            f"{tuple(reference.shape)}."
+        )
+    return log_prob > reference.reshape(-1).to(log_prob.device)
 
 
 def fid(real: Tensor, counterfactual: Tensor) -> Tensor:
@@ -35,11 +49,23 @@ def fid(real: Tensor, counterfactual: Tensor) -> Tensor:
         >>> f"{fid(features, features + 2).item():.2f}"
         '8.00'
     """
+    _check_features(real, counterfactual)
     metric = FrechetInceptionDistance(_Known(real.shape[1]))
     metric.distributed_available_fn = lambda: False  # all features are here
     metric.update(real, real=True)
     metric.update(counterfactual, real=False)
-    return metric.compute()
+    return finite(metric.compute(), "The distance of the features")
+
+
+def _check_features(real: Tensor, counterfactual: Tensor) -> None:
+    shapes = [finite(features, "Features").shape for features in (real, counterfactual)]
+    if any(len(shape) != 2 or min(shape) < 1 or shape[0] < 2 for shape in shapes) or (
+        shapes[0][1] != shapes[1][1]
+    ):
+        raise ValueError(
+            "Features must be (N, F) of one F with N at least 2, got "
+            f"{' and '.join(str(tuple(shape)) for shape in shapes)}."
+        )
 
 
 class _Known(nn.Module):

@@ -426,7 +426,7 @@ def test_image_errors(explainer, images, message):
         (3, "target must be a class from 0 to 2, got 3 to 3"),
         (-1, "got -1 to -1"),
         (torch.tensor([0, 1, 2, 0, 1, 2, 9]), "got 0 to 9"),
-        (1.0, "target must be whole numbers, got torch.float32"),
+        (1.0, "target must be whole numbers, got torch.float"),
         (True, "whole numbers, got torch.bool"),
         (torch.ones(7), "whole numbers"),
         (torch.tensor([0, 1]), r"\(7,\) or \(7, T\) for 7 images, got shape \(2,\)"),

@@ -88,6 +88,14 @@ def test_folds_once_and_anew_after_a_change_in_place(model, images):
     assert inference.dtype == third.latents(images.float()).dtype == torch.float32
 
 
+@pytest.mark.parametrize("training", [False, True])
+def test_leaves_the_mode_of_the_classifier_alone(model, images, training):
+    inference = Inference(model)
+    model.train(training)
+    inference.session().latents(images)
+    assert all(module.training == training for module in model.modules())
+
+
 def test_a_change_of_the_means_is_a_change_of_state(model):
     """They are not folded, but certificates depend on them."""
     inference = Inference(model)

@@ -21,7 +21,10 @@ def test_cannot_be_changed():
 
 
 def test_an_unknown_name_is_refused():
-    with pytest.raises(TypeError, match="unexpected keyword argument 'width'"):
+    with pytest.raises(
+        TypeError,
+        match="ib_inn got an unexpected keyword argument 'width': give some of blocks, widths",
+    ):
         ib_inn((1, 8, 8), width=4)
 
 
