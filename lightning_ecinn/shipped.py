@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from os import PathLike, fspath
 from pathlib import Path
@@ -22,7 +23,7 @@ PRETRAINED = "pretrained:"
 def find(name: str) -> Path | None:
     """Return the file of this name: as given if it is there, else the shipped one, else None."""
     given = resolve(name)
-    return next((path for path in (given, FOLDER / given) if path.is_file()), None)
+    return next((path for path in (given, FOLDER / given) if os.path.isfile(path)), None)
 
 
 def resolve(name: str | PathLike[str]) -> Path:
@@ -33,7 +34,7 @@ def resolve(name: str | PathLike[str]) -> Path:
     """
     given = fspath(name)
     if not given.startswith(PRETRAINED):
-        return Path(given).expanduser()
+        return Path(os.path.expanduser(given))  # a stranger's ~name stays as it is
     path = MODELS / f"{given.removeprefix(PRETRAINED)}.ckpt"
     if not path.is_file():
         names = ", ".join(f"{PRETRAINED}{p.stem}" for p in sorted(MODELS.glob("*.ckpt")))

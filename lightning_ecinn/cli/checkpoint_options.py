@@ -16,22 +16,38 @@ from lightning_ecinn.training.shared import DESCRIPTION
 __all__ = ["find_ckpt_path", "fit_to_checkpoint", "fit_to_published"]
 
 
-def find_ckpt_path(options: Namespace) -> None:
-    """Replace "last", "best" and names of shipped models by the path of the file.
+def find_ckpt_path(options: Namespace, is_fit: bool) -> None:
+    """Replace "last", "best", "auto" and names of shipped models by the path of the file.
+
+    Args:
+        options: of the subcommand, changed in place.
+        is_fit: whether it trains: only then "auto", the last one if there is one, makes sense.
 
     Raises:
         FileNotFoundError: there is no such file.
+        ValueError: "auto" for something to look at.
     """
     which = options.get("ckpt_path")
     if which is None:
         return
-    if which in ("last", "best"):
+    if which == "auto" and not is_fit:
+        raise ValueError('--ckpt_path auto is for `fit` alone: give "last", or "best".')
+    if which in ("last", "best", "auto"):
+        name = "last" if which == "auto" else which
         root = options.trainer.default_root_dir
-        path = find_checkpoint(which, options.experiment, root, options.checkpoint.dirpath)
+        try:
+            path = find_checkpoint(name, options.experiment, root, options.checkpoint.dirpath)
+        except FileNotFoundError:
+            if which != "auto":
+                raise
+            rank_zero_info("--ckpt_path auto: there is no last.ckpt yet, so training begins.")
+            options.ckpt_path = None
+            return
         rank_zero_info(f"Using the checkpoint {path}")
     elif not (path := shipped.resolve(which)).is_file():
+        what = "this is a folder" if path.is_dir() else "there is no such file"
         raise FileNotFoundError(
-            f"--ckpt_path {which}: there is no such file. Give the path of a .ckpt file, or "
+            f"--ckpt_path {which}: {what}. Give the path of a .ckpt file, or "
             '"last" or "best" for the newest of this experiment.'
         )
     options.ckpt_path = str(path)
@@ -61,6 +77,9 @@ def fit_to_checkpoint(
     if must_match and different:
         details = ", ".join(f"{key} {network[key]} (here {arguments[key]})" for key in different)
         raise ValueError(f"--ckpt_path: the network in {path} is another one: {details}.")
+    if different:
+        details = ", ".join(f"{key} {network[key]}, not {arguments[key]}" for key in different)
+        rank_zero_info(f"The network is the one in {path}: {details}")
     for key, value in network.items():
         arguments[key] = value
     for key in {"init_from", "weights"} & set(arguments.keys()):  # the checkpoint has its own

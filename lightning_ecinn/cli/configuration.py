@@ -11,7 +11,9 @@ from pytorch_lightning.cli import ArgsType
 from pytorch_lightning.utilities import rank_zero_info
 
 from lightning_ecinn import shipped
+from lightning_ecinn.cli.config_files import find_config, read_config
 from lightning_ecinn.cli.earlier import translate
+from lightning_ecinn.cli.options import check_name
 from lightning_ecinn.cli.words import find_values
 from lightning_ecinn.models.checkpoints import KINDS, read_checkpoint
 from lightning_ecinn.runs import CONFIG, find_checkpoint
@@ -39,12 +41,17 @@ def add_configuration(args: ArgsType) -> ArgsType:
 
     A complete experiment given by ``--config`` is used as it is; files that only change one, and
     flags, change the checkpoint's.
+
+    Raises:
+        ValueError: a file that is asked for is not there, or is not what it should be.
     """
+    if isinstance(args, list) and args[:1] == ["import_ibinn"]:
+        _check_published(args)
     if not isinstance(args, list) or not args or args[0] not in _COMMANDS:
         return args
     command, *words = args
     checkpoints = find_values(words, "--ckpt_path")
-    files = [_read(value) for value in find_values(words, "--config", "-c")]
+    files = [find_config(value).content for value in find_values(words, "--config")]
     if not checkpoints or any(_is_complete(content) for content in files):
         return args
     found = _checkpoints(checkpoints[-1], words, files)
@@ -54,9 +61,21 @@ def add_configuration(args: ArgsType) -> ArgsType:
             _refuse(found)
         return args
     rank_zero_info(f"Using the checkpoint's configuration {path}; --config and flags change it")
-    content = {key: value for key, value in _read(str(path)).items() if key in _COMMON}
-    content.get("trainer", {}).pop("default_root_dir", None)  # this run has a folder of its own
+    found_there = read_config(path, f"The checkpoint's configuration {path}").content
+    content = {key: value for key, value in found_there.items() if key in _COMMON}
+    # This run has a folder of its own.
+    (content.get("trainer") or {}).pop("default_root_dir", None)
     return [command, f"--config={yaml.safe_dump(translate(content), sort_keys=False)}", *words]
+
+
+def _check_published(words: Sequence[str]) -> None:
+    """Say that the file is missing before anything else that is."""
+    for path in find_values(words, "--path")[-1:]:
+        if not shipped.resolve(path).is_file():
+            raise ValueError(
+                f"No checkpoint at {Path(path).absolute()}: give a file saved by the published "
+                "IB-INN code."
+            )
 
 
 def _refuse(checkpoints: Sequence[Path]) -> None:
@@ -77,6 +96,7 @@ def _checkpoints(given: str, words: Sequence[str], files: Sequence[dict[str, Any
         return [shipped.resolve(given).absolute()]
     named = [file["experiment"] for file in files if "experiment" in file]
     experiment = ["experiment", *named, *find_values(words, "--experiment")][-1]
+    check_name("experiment", experiment)
     root = [None, *find_values(words, "--trainer.default_root_dir")][-1]
     folder = [None, *find_values(words, "--checkpoint.dirpath")][-1]
     return [find_checkpoint(given, experiment, root, folder)]
@@ -88,16 +108,6 @@ def _configuration(checkpoint: Path) -> Path | None:
     beside = checkpoint.with_suffix(".config.yaml")
     candidates = [run, beside] if checkpoint.parent.name == "checkpoints" else [beside]
     return next((path for path in candidates if path.is_file() and path.stat().st_size), None)
-
-
-def _read(name: str) -> dict[str, Any]:
-    """What is in a configuration; nothing where the parser will say what is wrong with it."""
-    try:
-        path = None if "\n" in name else shipped.find(name)
-        content = yaml.safe_load(name if path is None else path.read_text())
-    except (OSError, ValueError, yaml.YAMLError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _is_complete(content: dict[str, Any]) -> bool:

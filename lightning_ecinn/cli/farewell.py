@@ -7,6 +7,9 @@ from pathlib import Path
 
 from pytorch_lightning.utilities import rank_zero_only
 
+from lightning_ecinn.callbacks.remarks import take_remarks
+from lightning_ecinn.plain_text import plain
+
 __all__ = ["say_farewell"]
 
 HEADLINES = ("accuracy", "bpd", "loss", "validity", "heatmap_mass")
@@ -15,20 +18,33 @@ HEADLINES = ("accuracy", "bpd", "loss", "validity", "heatmap_mass")
 
 @rank_zero_only
 def say_farewell(folder: Path, metrics: Mapping[str, float | None], after_fit: bool) -> None:
-    """Print the newest metrics and the pictures and checkpoints of a run.
+    """Print the newest metrics, the pictures and checkpoints of a run, and what it lacks.
 
     Args:
         folder: the run's.
         metrics: the newest value of each.
         after_fit: whether the validation was part of a training.
+
+    Raises:
+        ValueError: the command has nothing to show; says why.
     """
     lines = []
-    for stage, remark in (("val", " (after the last epoch)" if after_fit else ""), ("test", "")):
+    for stage, note in (("val", " (after the last epoch)" if after_fit else ""), ("test", "")):
         keys = [f"{stage}/{name}" for name in HEADLINES]
-        found = {key: metrics[key] for key in keys if key in metrics}
+        found = [f"{key} {_number(metrics[key])}" for key in keys if key in metrics]
         if found:
-            lines.append(", ".join(f"{k} {v:.4g}" for k, v in found.items()) + remark)
-    lines.append(f"This run lies in {folder}")
+            lines.append(", ".join(found) + note)
+    lines.append(f"This run lies in {plain(str(folder))}")
     written = [*folder.glob("pictures/*.png"), *folder.glob("checkpoints/*.ckpt")]
-    lines += [f"  {path.relative_to(folder)}" for path in sorted(written)]
+    lines += [f"  {plain(str(path.relative_to(folder)))}" for path in sorted(written)]
+    remarks = take_remarks(folder)
+    lines += [f"  but: {remark.text}" for remark in remarks if not remark.fails]
     print("\n".join(lines))
+    for remark in remarks:
+        if remark.fails:
+            raise ValueError(remark.text)
+
+
+def _number(value: float | None) -> str:
+    """Four digits; "–" for what is no number."""
+    return "–" if value is None else f"{value:.4g}"

@@ -10,7 +10,8 @@ from typing import Any
 
 import wandb
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
-from pytorch_lightning.utilities import rank_zero_info
+from pytorch_lightning.loggers.logger import rank_zero_experiment
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 __all__ = ["make_loggers", "prepare_wandb", "uses_wandb"]
 
@@ -18,9 +19,25 @@ __all__ = ["make_loggers", "prepare_wandb", "uses_wandb"]
 def make_loggers(folder: Path, experiment: str, project: str) -> list[Any]:
     """A table of metrics in the run's folder, and Weights & Biases."""
     csv = CSVLogger(folder, name="", version="")
-    online = WandbLogger(name=f"{experiment}/{folder.name}", save_dir=folder, project=project)
+    online = _PatientWandb(name=f"{experiment}/{folder.name}", save_dir=folder, project=project)
     online._wandb_init.pop("anonymous", None)  # W&B warns of this option, which does nothing
     return [csv, online]
+
+
+class _PatientWandb(WandbLogger):
+    """Weights & Biases that, where it can't begin, lets the run go on without it."""
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """Its run; if need be a disabled one, which takes everything and keeps nothing."""
+        try:
+            return super().experiment
+        except Exception as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            rank_zero_warn(f"Nothing is logged to Weights & Biases, which can't begin: {reason}")
+            self._experiment = wandb.init(mode="disabled")
+            return self._experiment
 
 
 def uses_wandb(logger: Any) -> bool:

@@ -91,12 +91,11 @@ class ECINNTrainer(pl.Trainer):
         """
         settings = CompareSettings(**options)
         comparison = Comparison(settings)
-        if not self.is_global_zero:
-            return
         for callback in self.callbacks:
             if isinstance(callback, SaveConfigCallback):  # as Lightning's own subcommands do
                 callback.setup(self, model, "compare")
-        comparison.run(self, datamodule)
+        if self.is_global_zero:
+            comparison.run(self, datamodule)
 
     def evaluate(
         self,

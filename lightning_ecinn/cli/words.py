@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from itertools import islice
 
 from pytorch_lightning.cli import ArgsType
 
-__all__ = ["find_values", "normalise"]
+__all__ = ["find_values", "normalise", "without_values"]
 
 _LISTS = {"compare": ("--ckpt_path", "--names", "--methods"), "evaluate": ("--alphas",)}
 """Options of a subcommand that take several values."""
 
 _UNDERSTOOD = {
+    "-c": "--config",
+    "--conf": "--config",
     "--ckpt": "--ckpt_path",
     "--steps": "--alphas",
     "--step": "--convincing_step",
@@ -22,12 +25,27 @@ _UNDERSTOOD = {
 }
 """Short and earlier names of options."""
 
+_FIRST = {"--config": 0, "--data": 1, "--model": 1}
+"""What the parser must read first: files, then classes, then their settings."""
+
 
 def normalise(args: ArgsType) -> ArgsType:
-    """``import-ibinn model.pt --no-means`` and lists such as ``--names A B`` as the parser does."""
+    """The words in the parser's spelling, and in an order in which every option counts.
+
+    ``import-ibinn model.pt --no-means`` and lists such as ``--names A B`` are understood; what
+    comes before ``--config`` changes the file just as what comes after it does.
+
+    Raises:
+        ValueError: an option stands before the subcommand.
+    """
     words = sys.argv[1:] if args is None else args
     if not isinstance(words, list) or not words:
         return args
+    if words[0].startswith("-") and words[1:]:
+        raise ValueError(
+            f"{words[0]} comes before the subcommand: give that first, as in fit --config "
+            "mnist.yaml"
+        )
     command, rest = words[0].replace("-", "_"), [_long(word) for word in words[1:]]
     if command in _LISTS:
         rest = _with_lists(rest, _LISTS[command])
@@ -35,8 +53,8 @@ def normalise(args: ArgsType) -> ArgsType:
         rest = ["--means=false" if word == "--no-means" else word for word in rest]
         if rest and not rest[0].startswith("-"):
             rest[0] = f"--path={rest[0]}"
-        return [command, *rest]
-    return [words[0], *rest]
+        return [command, *_in_order(rest)]
+    return [words[0], *_in_order(rest)]
 
 
 def find_values(words: Sequence[str], *options: str) -> list[str]:
@@ -49,7 +67,33 @@ def find_values(words: Sequence[str], *options: str) -> list[str]:
     return found
 
 
+def without_values(words: Sequence[str], *options: str) -> list[str]:
+    """The words without ``--option VALUE`` and ``--option=VALUE``."""
+    kept, is_value = [], False
+    for word in words:
+        name, is_joined, _ = word.partition("=")
+        if not is_value and name not in options:
+            kept.append(word)
+        is_value = not is_value and name in options and not is_joined
+    return kept
+
+
+def _in_order(words: Sequence[str]) -> list[str]:
+    """Files, then classes, then the rest, each in the order given: the parser forgets otherwise."""
+    parts: tuple[list[str], ...] = ([], [], [])
+    remaining = iter(words)
+    for word in remaining:
+        name, is_joined, _ = word.partition("=")
+        part = parts[_FIRST.get(name, 2)]
+        part.append(word)
+        if name in _FIRST and not is_joined:
+            part.extend(islice(remaining, 1))
+    return [word for part in parts for word in part]
+
+
 def _long(word: str) -> str:
+    if word.startswith("-c") and word[2:3] not in ("", "="):  # -cmnist.yaml
+        return f"--config={word[2:]}"
     name, is_joined, value = word.partition("=")
     return f"{_UNDERSTOOD.get(name, name)}{is_joined}{value}"
 

@@ -3,12 +3,15 @@
 import json
 import shutil
 from collections import Counter
+from functools import wraps
 
 import pytest
 import torch
 import yaml
+from jsonargparse import Namespace
 
 from lightning_ecinn import GenerativeClassifier, shipped
+from lightning_ecinn.cli.checkpoint_options import fit_to_checkpoint
 from lightning_ecinn.cli.configuration import add_configuration
 from lightning_ecinn.cli.main import main
 from lightning_ecinn.commands.unbuilt import UnbuiltModule
@@ -35,6 +38,7 @@ def counted(monkeypatch):
         counts[getattr(path, "name", str(path)).rpartition("/")[2]] += 1
         return load(path, *args, **kwargs)
 
+    @wraps(init)  # what a network takes is read off its signature
     def counting_init(self, *args, **kwargs):
         counts["networks"] += 1
         init(self, *args, **kwargs)
@@ -57,7 +61,8 @@ def test_the_path_of_a_checkpoint_is_all_it_takes(run, counted, caplog, command)
     assert cli.run_folder.parent.name == "smoke", "the experiment's"
     assert cli.datamodule.val_size == 20
     assert counted["best.ckpt"] == 1, "a checkpoint is read once"
-    assert counted["networks"] == 1, "and no network is built but its own"
+    built = 1 if command == "evaluate" else 2
+    assert counted["networks"] == built, "its own, after a cheap one that shows that it fits"
     assert isinstance(cli.model, UnbuiltModule) == (command == "evaluate")
 
 
@@ -158,3 +163,33 @@ def test_earlier_names_of_options_are_understood(run):
     found = json.loads((cli.run_folder / "evaluation.json").read_text())["settings"]
     assert found["alphas"] == ["tipping", 0.5]
     assert found["convincing_step"] == [0.9, 0.1]
+
+
+def test_a_file_that_is_not_there_is_said_first(capsys):
+    with pytest.raises(SystemExit):
+        main(["import-ibinn", "nothere.pt"])
+    assert "No checkpoint at" in capsys.readouterr().err
+
+
+def test_an_experiment_elsewhere_is_not_searched():
+    with pytest.raises(ValueError, match="leads elsewhere"):
+        add_configuration(["test", "--ckpt_path=best", "--experiment=../../x"])
+
+
+@pytest.mark.parametrize("content", [b"model: [", b"a: 1\na: 2\n", b"\xff\xfe"])
+def test_a_damaged_configuration_is_named(run, capsys, content):
+    (run / "config.yaml").write_bytes(content)
+    with pytest.raises(SystemExit):
+        main(["test", "--ckpt_path", best(run), *QUIET])
+    assert f"error: The checkpoint's configuration {run / 'config.yaml'}" in capsys.readouterr().err
+
+
+def test_what_the_checkpoint_overrides_is_said(caplog):
+    arguments = Namespace(blocks=[24, 24], widths=[4, 4], init_from=None)
+    network = {"blocks": [1, 1], "widths": [4, 4]}
+    fit_to_checkpoint(arguments, "my.ckpt", network, None, must_match=False)
+    assert "The network is the one in my.ckpt: blocks [1, 1], not [24, 24]" in caplog.text
+    assert arguments.blocks == [1, 1]
+    caplog.clear()
+    fit_to_checkpoint(arguments, "my.ckpt", network, None, must_match=False)
+    assert not caplog.text

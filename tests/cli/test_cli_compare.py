@@ -99,6 +99,8 @@ def test_a_flow_without_means_is_left_without_its_columns(compare, tmp_path, rec
         (["--ckpt", "torn.ckpt"], "torn.ckpt is not a checkpoint of a lightning_ecinn model"),
         (["--ckpt", "colour.ckpt"], "images of 3 channels, but the data's have 1"),
         (["--ckpt", "colour.ckpt", "--names", "a", "b"], "2 names for 1 checkpoints"),
+        (["--ckpt", "colour.ckpt", "colour.ckpt", "--names", "a", "a"], "a name of its own"),
+        (["--ckpt", "bare.ckpt", "--methods", "ecinnh"], "no model has class means, and so none"),
         (["--ckpt", "colour.ckpt", "--methods", "lime"], "there is no method 'lime'"),
         (["--ckpt", "colour.ckpt", "--measure=0"], "measure is 0; give 1 or more"),
     ],
@@ -106,6 +108,8 @@ def test_a_flow_without_means_is_left_without_its_columns(compare, tmp_path, rec
 def test_mistakes_give_one_sentence(compare, tmp_path, capsys, words, message):
     (tmp_path / "torn.ckpt").write_bytes(b"no checkpoint")
     save(ConvNetwork((3, 28, 28), 2, widths=(4,)), tmp_path / "colour.ckpt", "network")
+    bare = GenerativeClassifier((1, 28, 28), 2, **SMALL)
+    save(bare, tmp_path / "bare.ckpt", "classifier")
     with pytest.raises(SystemExit) as stop:
         compare(*words)
     assert stop.value.code == 2

@@ -1,13 +1,18 @@
 """The subcommands that make a checkpoint able to explain: means, import-ibinn."""
 
+import os
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 import torch
+from disk import full_disk
 from published import published
 
-from lightning_ecinn import Explainer, GenerativeClassifier
+from lightning_ecinn import IBINN, Explainer, GenerativeClassifier
 from lightning_ecinn.cli.main import main
+from lightning_ecinn.commands.means import find_free_file, save_module
+from lightning_ecinn.whole_files import WriteError
 
 SMALL = {"blocks": [1, 1], "widths": [6, 8], "dropouts": [0, 0.25], "fc_width": 16}
 DATA = ["--config=smoke.yaml", "--trainer.limit_val_batches=1", "--data.val_size=28000"]
@@ -75,3 +80,59 @@ def test_a_missing_file_gives_one_sentence(capsys):
     error = capsys.readouterr().err
     assert "No checkpoint at" in error
     assert "Traceback" not in error
+
+
+@pytest.fixture
+def trainer(tmp_path):
+    """A trainer in a run's folder with a configuration."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "config.yaml").write_text("experiment: tiny\n")
+    return pl.Trainer(default_root_dir=folder, logger=False, accelerator="cpu")
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("folder.ckpt", "this is a folder. Give the name of a new file in it."),
+        ("file.ckpt", "this file exists already. Give another name."),
+        ("file.ckpt/new.ckpt", "file.ckpt is a file, not a folder. Give another name."),
+        ("new", "give a name that ends in .ckpt, as checkpoints have."),
+        ("folder.ckpt/new/new.ckpt", "folder.ckpt. Give another folder."),
+    ],
+)
+def test_a_place_that_will_not_do_is_said_at_once(trainer, tmp_path, monkeypatch, out, message):
+    (tmp_path / "folder.ckpt").mkdir()
+    (tmp_path / "file.ckpt").write_text("somebody's")
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "folder.ckpt")
+    with pytest.raises(ValueError, match="--out ") as error:
+        find_free_file(trainer, str(tmp_path / out))
+    assert str(error.value).endswith(message)
+
+
+def test_a_full_disk_leaves_nothing_and_the_second_try_succeeds(trainer, tmp_path):
+    model, out = IBINN((1, 8, 8), 3, blocks=[1, 1], widths=[4, 4], fc_width=8), tmp_path / "o.ckpt"
+    with (
+        full_disk(1000),
+        pytest.raises(WriteError, match=r"o\.ckpt could not be written: File too"),
+    ):
+        save_module(trainer, model, find_free_file(trainer, str(out)))
+    assert {path.name for path in tmp_path.iterdir()} == {"run"}
+    save_module(trainer, model, find_free_file(trainer, str(out)))
+    Explainer.from_checkpoint(out)
+    assert (tmp_path / "o.config.yaml").read_text() == "experiment: tiny\n"
+
+
+def test_a_configuration_that_can_not_lie_beside_is_said(trainer, tmp_path, monkeypatch):
+    model, out = IBINN((1, 8, 8), 3, blocks=[1, 1], widths=[4, 4], fc_width=8), tmp_path / "o.ckpt"
+    replace = os.replace
+
+    def refuse(source, target):
+        if str(target).endswith(".yaml"):
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.warns(UserWarning, match=r"o\.config\.yaml could not be written: No space left"):
+        save_module(trainer, model, out)
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "o.ckpt"}

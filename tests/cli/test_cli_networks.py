@@ -126,7 +126,7 @@ def test_what_does_not_go_together_is_said(fitted, trained, data, capsys, tmp_pa
     assert "is another one: widths [4, 8] (here [16, 32, 64])" in said
     said = error(capsys, "means", *FILES, *data, at, f"--ckpt_path={fitted.best}")
     assert said.startswith("Class means need a generative classifier")
-    said = error(capsys, "import-ibinn", "model.pt", *FILES, at)
+    said = error(capsys, "import-ibinn", str(fitted.best), *FILES, at)
     assert said == "import-ibinn needs model.class_path IBINN, got SmallCNN."
 
 

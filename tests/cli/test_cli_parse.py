@@ -6,9 +6,12 @@ import sys
 
 import pytest
 import yaml
+from jsonargparse import ArgumentParser
+from pytorch_lightning import LightningDataModule, LightningModule
 
-from lightning_ecinn import shipped
+from lightning_ecinn import datamodules, shipped, training
 from lightning_ecinn.cli.main import main
+from lightning_ecinn.cli.options import check_name
 from lightning_ecinn.cli.parsing import one_line
 
 SMOKE = shipped.FOLDER / "smoke.yaml"
@@ -84,19 +87,19 @@ def test_help(capsys, command):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--model.lr=abc"], "model: lr: Expected a float. Got value: abc"),
-        (["--model.no=1"], "model: Option 'no' is not accepted"),
-        (["--data.no=1"], "data: Option 'no' is not accepted"),
-        (["--data.source=half"], "data: source: Expected one of ['sample', 'full']. Got value: h"),
+        (["--model.lr=abc"], "model.lr: Expected a float. Got value: abc"),
+        (["--model.no=1"], "model.no: there is no such setting"),
+        (["--data.no=1"], "data.no: there is no such setting"),
+        (["--data.source=half"], "data.source: Expected one of ['sample', 'full']. Got value: h"),
         (["--data.val_size=-1"], "val_size is -1; give 0 or more."),
         (["--trainer.no=1"], "unrecognized arguments: --trainer.no=1"),
-        (["--trainer.max_epochs=x"], "trainer.max_epochs: Expected a int. Got value: x"),
+        (["--trainer.max_epochs=x"], "trainer.max_epochs: Expected an int. Got value: x"),
         (["--trainer.accelerator=gpu", "--trainer.devices=99"], ""),
-        (["--model.beta=-1"], "beta is -1.0; give a number that is not negative."),
+        (["--model.beta=-1"], "beta is -1.0; give "),
         (["--model.warmup=1"], "warmup is 1.0; give a number from 0 to less than 1."),
-        (["--model=IBIN"], "model: there is no class IBIN; give the name of a class of this"),
-        (["--model.num_classes=3"], "model.init_args.num_classes is 3, but the data decide it"),
-        (["--model.init_args.class_names=[a]"], "model.init_args.class_names is ['a'], but"),
+        (["--model=IBIN"], "model: there is no class IBIN (did you mean IBINN?); give the name of"),
+        (["--model.num_classes=3"], "model.num_classes is 3, but the data decide it"),
+        (["--model.init_args.class_names=[a]"], "model.class_names is ['a'], but"),
         (["--model.init_from=no.ckpt"], "init_from no.ckpt: there is no such file in"),
         (["--ckpt_path=no.ckpt"], "--ckpt_path no.ckpt: there is no such file"),
         (["--ckpt_path=last"], "--ckpt_path last: there is no last.ckpt in any run below"),
@@ -117,12 +120,19 @@ def test_a_wrong_name_lists_the_shipped_experiments(capsys):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("fc_width: 32", "fc_widht: 32", "model: Option 'fc_widht' is not accepted"),
-        ("max_epochs: 1", "max_epohs: 1", "Subcommand 'fit' does not accept option 'trainer.max"),
-        ("max_epochs: 1", "max_epochs: one", "trainer.max_epochs: Expected a int. Got value: one"),
-        ("fc_width: 32", "fc_width: 32\n    num_classes: 3", "model.init_args.num_classes is 3"),
+        (
+            "fc_width: 32",
+            "fc_widht: 32",
+            "model.fc_widht: there is no such setting (did you mean fc_w",
+        ),
+        (
+            "max_epochs: 1",
+            "max_epohs: 1",
+            "trainer.max_epohs: there is no such setting (did you mean trainer.max_epochs?)",
+        ),
+        ("max_epochs: 1", "max_epochs: one", "trainer.max_epochs: Expected an int. Got value: one"),
+        ("fc_width: 32", "fc_width: 32\n    num_classes: 3", "model.num_classes is 3"),
         ("class_path: IBINN", "class_path: IBIN", "model: there is no class IBIN"),
-        ("trainer:", "trainer: [", "Problems parsing config"),
     ],
 )
 def test_a_mistake_in_a_file_gets_one_line(capsys, tmp_path, old, new, message):
@@ -130,6 +140,119 @@ def test_a_mistake_in_a_file_gets_one_line(capsys, tmp_path, old, new, message):
     assert old in text
     (tmp_path / "mine.yaml").write_text(text.replace(old, new))
     assert error(capsys, "fit", f"--config={tmp_path / 'mine.yaml'}").startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model.init_args.bet=1"], "model.bet: there is no such setting (did you mean beta?)"),
+        (["--data.batchsize=1"], "data.batchsize: there is no such setting (did you mean batch_s"),
+        (
+            ["--trainer.max_epcohs=1"],
+            "unrecognized arguments: --trainer.max_epcohs=1 (did you mean",
+        ),
+        (
+            ["quickstart.yaml"],
+            "unrecognized arguments: quickstart.yaml (did you mean --config quic",
+        ),
+        (["--data=MNISTT"], "data: there is no class MNISTT (did you mean MNIST?)"),
+        (["--trainer.callbacks=ClasSamples"], "trainer.callbacks: there is no class ClasSamples ("),
+        (["--trainer.logger=Nope"], "trainer.logger: there is no class Nope; give the name"),
+        (["--data=[1]"], "data: Expected a class and its settings. Got value: [1]"),
+        (["--model="], "model: there is no class ''"),
+        (["--model.blocks=[1,x]"], "model.blocks: Expected an int. Got value: x"),
+        (["--data.batch_size=1.5"], "data.batch_size: Expected an int. Got value: 1.5"),
+        (["--data.batch_size=nan"], "data.batch_size: Expected an int. Got value: nan"),
+        (["--data.batch_size=0"], "batch_size is 0; give 1 or more."),
+        (["--trainer.max_epochs=1e9"], "trainer.max_epochs: Expected an int. Got value: 10000000"),
+        (["--seed_everything=x"], "seed_everything: Expected a bool or an int. Got value: x"),
+        (["--seed_everything=-1"], "seed_everything is -1; give a whole number from 0 to 42949672"),
+        (["--model.lr"], "--model, or one of its settings, has no value"),
+        (["--config"], "--config has no value; give a file's name"),
+    ],
+)
+def test_a_mistake_is_said_in_the_users_words(capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    said = error(capsys, "fit", "--config=smoke.yaml", *arguments)
+    assert said.startswith(message)
+    for word in ("Union", "NestedArg", "Namespace", "init_args", "NoneType", "Settings("):
+        assert word not in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--model.lr=0.5", "--config=smoke.yaml"],
+        ["--model.lr", "0.5", "-c", "smoke.yaml"],
+        ["--model.lr=0.5", "-csmoke.yaml"],
+        ["-c=smoke.yaml", "--model.lr=0.1", "--model.lr=0.5"],
+        ["--model.lr=0.5", "--model=IBINN", "--data=MNIST"],
+    ],
+)
+def test_options_count_wherever_they_stand(capsys, arguments):
+    config = printed_config(capsys, *arguments)
+    assert config["model"]["init_args"]["lr"] == 0.5
+
+
+def test_an_option_between_two_files_comes_after_both(capsys, tmp_path):
+    (tmp_path / "more.yaml").write_text("model:\n  init_args:\n    beta: 3.0\n    lr: 0.7\n")
+    given = ["--config=smoke.yaml", "--model.lr=0.5", f"--config={tmp_path / 'more.yaml'}"]
+    arguments = printed_config(capsys, *given)["model"]["init_args"]
+    assert (arguments["lr"], arguments["beta"]) == (0.5, 3.0)
+
+
+def test_a_subcommand_comes_first(capsys):
+    said = error(capsys, "--config", "smoke.yaml", "fit")
+    assert said == "--config comes before the subcommand: give that first, as in fit --config " + (
+        "mnist.yaml"
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../x", "/tmp/x", "", " ", ".", "..", "a/../b", "~/x", "C:\\x", "nul", "a\0", "a" * 300],
+)
+@pytest.mark.parametrize("option", ["experiment", "wandb_project"])
+def test_a_name_that_leads_elsewhere_is_refused(option, name):
+    with pytest.raises(ValueError, match=rf"^--{option} .* give a name such as mnist") as caught:
+        check_name(option, name)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("name", ["mnist", "faces/smiling", "a b", "ünï", "v1.2", "-x"])
+def test_a_name_of_a_folder_is_a_name(name):
+    check_name("experiment", name)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--experiment=../../x"], "--experiment '../../x' is a path that leads elsewhere"),
+        (["--wandb_project=../x"], "--wandb_project '../x' is a path that leads elsewhere"),
+        (["--data.batch_size=null"], "data.batch_size: Expected an int. Got value: null"),
+        (["--model.beta=null"], "model.beta: Expected a float. Got value: null"),
+    ],
+)
+def test_options_that_nobody_means_are_refused(capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    never = ["--trainer.max_epochs=0", "--trainer.logger=false"]
+    assert error(capsys, "fit", "--config=smoke.yaml", *never, *arguments).startswith(message)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_stranger_wrote_reaches_no_terminal(capsys):
+    said = error(capsys, "fit", "--config=smoke.yaml", "--model.beta=\x1b[31mred\x07")
+    assert said == r"model.beta: Expected a float. Got value: \x1b[31mred\x07"
+
+
+@pytest.mark.parametrize("kind", [*training.__all__, *datamodules.__all__])
+def test_the_parser_knows_the_type_of_every_setting(kind):
+    """An inherited annotation whose names its module lacks would be passed over without a word."""
+    kind = getattr(training, kind, None) or getattr(datamodules, kind)
+    if isinstance(kind, type) and issubclass(kind, (LightningModule, LightningDataModule)):
+        parser = ArgumentParser()
+        parser.add_class_arguments(kind)
+        assert "Unvalidated" not in parser.format_help()
 
 
 def test_data_modules_of_ones_own(capsys, tmp_path, monkeypatch):
@@ -143,7 +266,7 @@ def test_data_modules_of_ones_own(capsys, tmp_path, monkeypatch):
 def test_no_subcommand_and_no_arguments(capsys):
     assert "{fit,validate,test,predict" in error(capsys)
     assert "required" in error(capsys, "fit")
-    assert "invalid choice: 'fitt'" in error(capsys, "fitt")
+    assert "there is no subcommand 'fitt' (did you mean fit?)" in error(capsys, "fitt")
 
 
 def test_evaluating_needs_something_trained(capsys):

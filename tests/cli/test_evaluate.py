@@ -11,68 +11,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from evaluating import data, make_evaluate, make_models, rows_of  # noqa: F401 (fixtures)
 
-from lightning_ecinn import ConvNetwork, GenerativeClassifier
 from lightning_ecinn.cli.main import main
 from lightning_ecinn.commands.evaluation_loop import EvaluationData
-from lightning_ecinn.datamodules import MNIST
-from lightning_ecinn.models.autoencoders import Autoencoders
 
 ROOT = Path(__file__).parents[2]
-SMALL = {"blocks": [1, 1], "widths": [4, 4], "dropouts": [0, 0], "fc_width": 8, "init_scale": 1.0}
-SHAPE = (1, 28, 28)
-
-
-def save(model, path, key, **more):
-    state = {f"{key}.{name}": value for name, value in model.state_dict().items()}
-    torch.save({key: model.config, "state_dict": state, **more}, path)
-    return str(path)
-
-
-def data(bars, **settings):
-    return MNIST(source="full", root=str(bars), val_size=20, **settings)
-
-
-@pytest.fixture(scope="module")
-def models(bars, tmp_path_factory):
-    """Checkpoints of a flow whose means are those of the bars, and of its judges."""
-    folder = tmp_path_factory.mktemp("models")
-    torch.manual_seed(0)
-    flow = GenerativeClassifier(SHAPE, 10, **SMALL).eval()
-    dataset = data(bars).dataset("train")
-    with torch.no_grad():
-        z, _ = flow.encode(dataset.images)
-        means = torch.stack([z[dataset.labels == k].mean(0) for k in range(10)])
-        flow.mixture.component_means.copy_(means)
-        flow.class_means.copy_(means)
-    flow.class_counts.fill_(20)
-    oracle, encoders = ConvNetwork(SHAPE, 10, widths=(4,)), Autoencoders(SHAPE, 10, width=1)
-    stored = {"hyper_parameters": {"step": [0.9, 0.25]}}
-    return {
-        "flow": save(flow, folder / "flow.ckpt", "classifier", **stored),
-        "oracle": save(oracle, folder / "oracle.ckpt", "network"),
-        "autoencoders": save(encoders, folder / "autoencoders.ckpt", "autoencoders"),
-        "colour": save(ConvNetwork((3, 28, 28), 10, widths=(4,)), folder / "c.ckpt", "network"),
-        "other": save(ConvNetwork(SHAPE, 2, widths=(4,)), folder / "other.ckpt", "network"),
-        "bare": save(GenerativeClassifier(SHAPE, 10, **SMALL), folder / "b.ckpt", "classifier"),
-    }
-
-
-@pytest.fixture
-def evaluate(models, tiny, tmp_path, monkeypatch):
-    """Run the subcommand in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    common = ["evaluate", "--config=smoke.yaml", *tiny, "--bootstrap=20", "--deletion=2"]
-
-    def run(*words, ckpt="flow"):
-        return main([*common, f"--ckpt_path={models[ckpt]}", *words])
-
-    return run
-
-
-def rows_of(folder):
-    with (folder / "counterfactuals.csv").open() as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.mark.slow
@@ -237,13 +181,14 @@ def test_two_processes_give_what_one_gives(models, tiny, tmp_path):
         (["--autoencoders=nowhere.npz:mnist"], "flow", "nowhere.npz"),
         (["--truncation=2"], "flow", "truncation is 2"),
         (["--count=0"], "flow", "count is 0; give 1 or more"),
+        (["--trainer.limit_predict_batches=0"], "flow", "limit_predict_batches is 0"),
         (["--bootstrap=0"], "flow", "bootstrap is 0; give 1 or more"),
         (
             [],
             "bare",
             "has no class means, so there are no counterfactuals",
         ),
-        (["--model=SmallCNN"], "flow", "generative classifier"),
+        (["--model=SmallCNN"], "flow", "model.blocks: there is no such setting"),
         (["--trainer.precision=bf16-true"], "flow", "can't be computed in bf16-true"),
     ],
 )
