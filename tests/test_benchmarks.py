@@ -1,10 +1,12 @@
 import json
+import os
 
+import numpy as np
 import pytest
 import torch
 from tables import check_tables
 
-from benchmarks import ceilings, explaining, peers
+from benchmarks import ceilings, explaining, peers, resources, soak
 from benchmarks.__main__ import main
 from benchmarks.explaining import one_by_one, usable_network
 from lightning_ecinn import Explainer
@@ -90,3 +92,42 @@ def test_a_search_ends_at_the_target_and_a_longer_one_closer(images):
         torch.testing.assert_close(round_to_8_bits(found), found)
         assert classifier.posterior(found).argmax(1) == target
     assert (closest - image).abs().sum() <= (first - image).abs().sum()
+
+
+def test_a_soak_leaves_its_table_its_curve_and_nothing_else(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    before = {name: os.environ.get(name) for name in ("TMPDIR", "WANDB_MODE")}
+    soak.main(["--quick", "--out", str(tmp_path / "out")])
+    kinds = {path.name for path in (tmp_path / "out").iterdir()}
+    assert kinds == {"soak.md", "soak.json", "soak.png", "soak.csv"}
+    (table,) = json.loads((tmp_path / "out" / "soak.json").read_text())["tables"]
+    assert len(table["rows"]) == 2
+    assert (tmp_path / "out" / "soak.csv").read_text().count("\n") == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert {name: os.environ.get(name) for name in before} == before
+    assert "## 2 rounds in" in capsys.readouterr().out
+
+
+def made_up(files, rss):
+    hours = [k / 60 for k in range(60)]
+    return [resources.Held(hours[k], rss[k], files[k], 3, 0, 600, 500.0, 0.0) for k in range(60)]
+
+
+def test_a_soak_says_what_grows():
+    noise = 3 * np.random.default_rng(0).standard_normal(60)
+    flat, grows = 1000 + noise, 1000 + noise + 2 * np.arange(60)
+    (table,) = soak._tables(made_up([9] * 60, flat))
+    assert table.title.endswith("nothing grows")
+    assert len(table.rows) == soak.SHOWN
+    (table,) = soak._tables(made_up(range(60), grows))
+    assert table.title.endswith("memory and files changed")
+
+
+def test_the_interval_of_a_slope_holds_the_true_one():
+    x = np.linspace(0, 1, 60)
+    inside = 0
+    for seed in range(40):
+        noise = np.random.default_rng(seed).standard_normal(61)
+        found = resources.slope(x, 5 * x + noise[1:] + noise[:-1])  # neighbours alike
+        inside += found.low <= 5 <= found.high
+    assert inside >= 32  # blocks of eight are few: about nine in ten, not nineteen in twenty
