@@ -12,6 +12,7 @@ from .callbacks import (
     PosteriorWriter as PosteriorWriter,
     RunCheckpoint as RunCheckpoint,
     StopOnNonFiniteLoss as StopOnNonFiniteLoss,
+    StopOnSignal as StopOnSignal,
     make_callbacks as make_callbacks,
 )
 from .datamodules import (
