@@ -48,12 +48,7 @@ def choose_targets(
         FileNotFoundError: there is no such file.
         ValueError: the file's targets are not for these images or classes.
     """
-    if not isinstance(targets, str):
-        raise ValueError(f'--targets: give "random", "all" or the name of a file, got {targets!r}.')
-    if count is not None and count < 1:
-        raise ValueError(f"--count is {count}; give 1 or more.")
-    if num_classes < 2:
-        raise ValueError(f"Targets need another class, but there is only {num_classes}.")
+    _check_question(targets, num_classes, count)
     num_images = len(labels) if count is None else min(count, len(labels))
     every = np.arange(num_images)
     if targets == "random":
@@ -75,6 +70,15 @@ def choose_targets(
     return Pairs(
         every, given["target"][:num_images], None if source is None else source[:num_images]
     )
+
+
+def _check_question(targets: str, num_classes: int, count: int | None) -> None:
+    if not isinstance(targets, str):
+        raise ValueError(f'--targets: give "random", "all" or the name of a file, got {targets!r}.')
+    if count is not None and count < 1:
+        raise ValueError(f"--count is {count}; give 1 or more.")
+    if num_classes < 2:
+        raise ValueError(f"Targets need another class, but there is only {num_classes}.")
 
 
 def _random_targets(labels: np.ndarray, num_classes: int, seed: int) -> np.ndarray:

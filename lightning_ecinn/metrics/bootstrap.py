@@ -24,8 +24,7 @@ def bootstrap_interval(
         samples: how often N values are drawn with replacement.
         level: share of the drawn means inside the interval.
         seed: of the draws.
-        groups: whole numbers (N,), such as the image that each value is about: values of one group
-            are drawn together, for they are not independent.
+        groups: whole numbers (N,), such as each value's image: values of one are drawn together.
 
     Returns:
         The interval's low and high end.
