@@ -1,5 +1,8 @@
 """Loaded before every test."""
 
+import signal
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Before Lightning: lets torchvision import beside a torch that it was not compiled for.
@@ -14,3 +17,13 @@ _EVERYWHERE = {
 settings.register_profile("ci", max_examples=25, derandomize=True, **_EVERYWHERE)
 settings.register_profile("thorough", max_examples=2000, **_EVERYWHERE)
 settings.load_profile("ci")
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c():
+    """Ctrl-C is what it is in a terminal, where the tests run in the background too."""
+    before = signal.getsignal(signal.SIGINT)
+    if before == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
