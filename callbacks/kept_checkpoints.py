@@ -13,13 +13,18 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from lightning_ecinn.training.checkpoint_files import CheckpointFiles
 
-__all__ = ["kept_files", "named_files", "tell_loggers", "write_whole_files"]
+__all__ = ["checkpoint_callbacks", "kept_files", "named_files", "tell_loggers", "write_whole_files"]
 
 
-def write_whole_files(trainer: pl.Trainer) -> None:
-    """Let the trainer write whole checkpoints, unless its user chose how they are written."""
+def write_whole_files(trainer: pl.Trainer, files: CheckpointFiles | None = None) -> None:
+    """Let the trainer write whole checkpoints, unless its user chose how they are written.
+
+    Args:
+        trainer: has a strategy.
+        files: by which it reads and writes them; by default new ones.
+    """
     if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
-        trainer.strategy.checkpoint_io = CheckpointFiles()
+        trainer.strategy.checkpoint_io = files or CheckpointFiles()
 
 
 def named_files(trainer: pl.Trainer) -> list[str]:
@@ -27,7 +32,7 @@ def named_files(trainer: pl.Trainer) -> list[str]:
 
     The best one of the first callback comes after the others' best ones.
     """
-    callbacks = _checkpoint_callbacks(trainer)
+    callbacks = checkpoint_callbacks(trainer)
     compared = [path for callback in callbacks for path in callback.best_k_models]
     best = [callback.best_model_path for callback in reversed(callbacks)]
     last = [callback.last_model_path for callback in callbacks]
@@ -43,7 +48,7 @@ def kept_files(trainer: pl.Trainer, earlier: Iterable[str] = ()) -> list[str]:
         trainer: has fitted.
         earlier: what the callbacks named before: one that compares nothing forgets what it keeps.
     """
-    folders = tuple(os.path.join(str(c.dirpath), "") for c in _checkpoint_callbacks(trainer))
+    folders = tuple(os.path.join(str(c.dirpath), "") for c in checkpoint_callbacks(trainer))
     found: dict[str, str] = {}
     for path in reversed([*earlier, *named_files(trainer)]):
         if path.startswith(folders) and get_filesystem(path).isfile(path):
@@ -56,10 +61,11 @@ def tell_loggers(trainer: pl.Trainer) -> None:
     """Tell loggers of files that have changed since they were saved: some upload them."""
     if not trainer.is_global_zero:
         return
-    for callback in _checkpoint_callbacks(trainer):
+    for callback in checkpoint_callbacks(trainer):
         for logger in trainer.loggers:
             logger.after_save_checkpoint(proxy(callback))
 
 
-def _checkpoint_callbacks(trainer: pl.Trainer) -> list[ModelCheckpoint]:
+def checkpoint_callbacks(trainer: pl.Trainer) -> list[ModelCheckpoint]:
+    """Those that keep files."""
     return [c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)]

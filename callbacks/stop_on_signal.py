@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -17,6 +16,8 @@ from pytorch_lightning.trainer.connectors.signal_connector import _SignalConnect
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from lightning_ecinn.callbacks.epoch_averages import put_averages, take_averages
+from lightning_ecinn.callbacks.kept_checkpoints import checkpoint_callbacks
+from lightning_ecinn.callbacks.new_files import json_text
 from lightning_ecinn.datamodules.batches.loader import ResumableLoader
 from lightning_ecinn.interruption import SIGNALS, WATCH, Interrupted, find_job
 from lightning_ecinn.runs import STOPPED
@@ -202,8 +203,7 @@ def _fit_progress(trainer: pl.Trainer) -> None:
 
 
 def _last_checkpoints(trainer: pl.Trainer) -> list[ModelCheckpoint]:
-    kept = [c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)]
-    return [callback for callback in kept if callback.save_last]
+    return [callback for callback in checkpoint_callbacks(trainer) if callback.save_last]
 
 
 def _last_checkpoint(trainer: pl.Trainer) -> str | None:
@@ -213,7 +213,7 @@ def _last_checkpoint(trainer: pl.Trainer) -> str | None:
 
 def _leave_note(trainer: pl.Trainer, checkpoint: str | None) -> None:
     """For the job, should SLURM start it again."""
-    note = json.dumps({"job": find_job(), "checkpoint": checkpoint}) + "\n"
+    note = json_text({"job": find_job(), "checkpoint": checkpoint})
     with write_whole(Path(trainer.default_root_dir) / STOPPED) as file:
         file.write(note.encode())
 

@@ -17,10 +17,10 @@ __all__ = [
     "discard_unused_run_folder",
     "find_checkpoint",
     "forget_run_folder",
-    "is_run_folder_shared",
     "name_models",
     "new_run_folder",
     "runs_folder",
+    "shared_run_folder",
 ]
 
 CONFIG = "config.yaml"
@@ -43,7 +43,7 @@ def new_run_folder(experiment: str, root: str | None, make: bool = True) -> Path
         The absolute path: the folder asked for, or, where that already holds something, a new
         subfolder ``run-2``, ``run-3``, ... of it.
     """
-    if shared := os.environ.get(_SHARED_FOLDER):
+    if shared := shared_run_folder():
         return Path(shared)
     time = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     folder = Path(root).expanduser() if root else Path(RUNS) / experiment / time
@@ -54,9 +54,9 @@ def new_run_folder(experiment: str, root: str | None, make: bool = True) -> Path
     return folder
 
 
-def is_run_folder_shared() -> bool:
-    """Whether the process that launched this one has made the run's folder."""
-    return _SHARED_FOLDER in os.environ
+def shared_run_folder() -> str | None:
+    """The run's folder as processes that are launched from now on know it, if it is made yet."""
+    return os.environ.get(_SHARED_FOLDER)
 
 
 def forget_run_folder() -> None:
@@ -67,9 +67,9 @@ def forget_run_folder() -> None:
 
 def discard_unused_run_folder() -> None:
     """Remove the folder of a run that failed before it wrote anything."""
-    if _SHARED_FOLDER not in os.environ:
+    if (shared := shared_run_folder()) is None:
         return
-    folder = Path(os.environ[_SHARED_FOLDER])
+    folder = Path(shared)
     config = folder / CONFIG
     if list(folder.iterdir()) == [config] and not config.stat().st_size:
         config.unlink()

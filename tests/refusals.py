@@ -5,6 +5,10 @@ import tracemalloc
 
 import pytest
 
+NETWORK = {"blocks": (1,), "widths": (4,), "dropouts": (0,), "fc_width": 8}
+SHAPE = (1, 4, 4)
+"""A small classifier's, whose checkpoint is spoilt."""
+
 
 def refused(read, path):
     """What is said of a file."""

@@ -94,7 +94,24 @@ class TrainBatchSampler(DistributedSampler):
         return random_state(self.seed, stream, self.epoch, *key)
 
 
-class OrderedBatchSampler(DistributedSampler, SequentialSampler):
+class _InOrder(DistributedSampler, SequentialSampler):
+    """Batches that are not shuffled.
+
+    A `SequentialSampler` too: so Lightning's `overfit_batches` sees that nothing is shuffled.
+    """
+
+    def __init__(self, dataset: Sized, num_replicas: int, rank: int) -> None:
+        check_any(len(dataset))
+        DistributedSampler.__init__(
+            self,
+            dataset,  # type: ignore[arg-type]
+            num_replicas,
+            rank,
+            shuffle=False,
+        )
+
+
+class OrderedBatchSampler(_InOrder):
     """Every index once, in order: rank r of W yields r, r + W, r + 2 W, ...
 
     Nothing is padded, so sums over ranks count each image once. All ranks yield equally many
@@ -102,8 +119,6 @@ class OrderedBatchSampler(DistributedSampler, SequentialSampler):
     No batch is empty: where `batch_size` 1 does not come out even, one batch of the longer ranks
     holds two images. Where there are fewer images than ranks, each rank without one repeats
     another's, which whoever counts leaves out (`only_repeats` of `training/processes.py`).
-
-    It is a `SequentialSampler` too: so Lightning's `overfit_batches` sees that nothing is shuffled.
 
     Args:
         dataset: the images; only its length is used.
@@ -118,14 +133,7 @@ class OrderedBatchSampler(DistributedSampler, SequentialSampler):
     def __init__(
         self, dataset: Sized, batch_size: int, num_replicas: int = 1, rank: int = 0
     ) -> None:
-        check_any(len(dataset))
-        DistributedSampler.__init__(
-            self,
-            dataset,  # type: ignore[arg-type]
-            num_replicas,
-            rank,
-            shuffle=False,
-        )
+        super().__init__(dataset, num_replicas, rank)
         self.num_images = len(dataset)
         self.batch_size = batch_size
 
@@ -141,7 +149,7 @@ class OrderedBatchSampler(DistributedSampler, SequentialSampler):
         yield from indices.tensor_split(len(self))
 
 
-class WholeBatchSampler(DistributedSampler, SequentialSampler):
+class WholeBatchSampler(_InOrder):
     """Every index once, in order, in batches that are the same under any number of ranks.
 
     Rank r of W yields batches r, r + W, ...: what is computed from a batch is the same to the last
@@ -162,14 +170,7 @@ class WholeBatchSampler(DistributedSampler, SequentialSampler):
     def __init__(
         self, dataset: Sized, batch_size: int, num_replicas: int = 1, rank: int = 0
     ) -> None:
-        check_any(len(dataset))
-        DistributedSampler.__init__(
-            self,
-            dataset,  # type: ignore[arg-type]
-            num_replicas,
-            rank,
-            shuffle=False,
-        )
+        super().__init__(dataset, num_replicas, rank)
         batches = torch.arange(len(dataset)).tensor_split(-(-len(dataset) // batch_size))
         self.batches = batches[rank::num_replicas] or batches[:1]
 

@@ -15,7 +15,6 @@ from pytorch_lightning.cli import (
     LightningArgumentParser,
     LightningCLI,
 )
-from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_only
 
 import lightning_ecinn
@@ -27,6 +26,7 @@ from lightning_ecinn.callbacks import (
     RunCheckpoint,
     make_callbacks,
 )
+from lightning_ecinn.callbacks.kept_checkpoints import write_whole_files
 from lightning_ecinn.callbacks.run import CHECKPOINT
 from lightning_ecinn.cli.checkpoint_options import (
     find_ckpt_path,
@@ -228,8 +228,7 @@ class ECINNCLI(LightningCLI):
             trainer = super().instantiate_trainer(**kwargs)
         except TypeError as error:  # Lightning's word for a value of a wrong type
             raise ValueError(f"--trainer: {error}") from None
-        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # no choice of the user's
-            trainer.strategy.checkpoint_io = self.files
+        write_whole_files(trainer, self.files)
         return trainer
 
     def _callbacks(self, options: Namespace) -> list[pl.Callback]:

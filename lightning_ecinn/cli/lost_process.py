@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,8 @@ from pytorch_lightning.cli import ArgsType
 from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
 from lightning_ecinn.cli.parsing import is_debugging, one_line
-from lightning_ecinn.cli.words import without_values
+from lightning_ecinn.cli.words import go_on_command, typed
+from lightning_ecinn.runs import shared_run_folder
 
 __all__ = ["describe_loss", "is_lost_process", "saying_lost_processes"]
 
@@ -45,19 +45,18 @@ def describe_loss(args: ArgsType, folder: str | None, error: str = "") -> str:
         folder: the run's, where there is one.
         error: how it was noticed; what it says is shown unless it says only that.
     """
-    words = sys.argv[1:] if args is None else args
+    words = typed(args)
     reason = (
         "error: another process of this run has gone (it was killed, ran out of memory, or said "
         "above why it ended), so the others stopped too."
     )
     if error and not any(sign in error.lower() for sign in _GONE):
         reason += f" Noticed by: {error.splitlines()[0][:200]}."
-    if not isinstance(words, list) or words[:1] != ["fit"]:
+    if words[:1] != ["fit"]:
         return f"{reason} Run the command again."
     if folder is None or not any(Path(folder).glob("**/*.ckpt")):
         return f"{reason} No checkpoint was saved in its folder: run the command again."
-    same = shlex.join(without_values(words, "--ckpt_path", "--ckpt"))
-    return f"{reason}\n  go on: python -m lightning_ecinn {same} --ckpt_path last"
+    return f"{reason}\n  go on: {go_on_command(words, 'last')}"
 
 
 @contextmanager
@@ -130,5 +129,4 @@ class _Saying:
         if self.is_said:
             return
         self.is_said = True
-        folder = os.environ.get("LIGHTNING_ECINN_RUN_FOLDER")
-        print(describe_loss(self.args, folder, error), file=sys.stderr, flush=True)
+        print(describe_loss(self.args, shared_run_folder(), error), file=sys.stderr, flush=True)

@@ -27,7 +27,7 @@ from lightning_ecinn.interruption import WATCH, Interrupted
 from lightning_ecinn.runs import (
     discard_unused_run_folder,
     forget_run_folder,
-    is_run_folder_shared,
+    shared_run_folder,
 )
 
 __all__ = ["main"]
@@ -50,7 +50,7 @@ def main(args: ArgsType = None) -> ECINNCLI | None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # names that a terminal has no letters for
             stream.reconfigure(errors="backslashreplace")
-    is_child = is_run_folder_shared()  # launched by the first process of a run
+    is_child = shared_run_folder() is not None  # launched by the first process of a run
     with same_environment_afterwards(), without_noise(), watching_signals():
         if not is_child:
             forget_run_folder()

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from lightning_ecinn.cli.config_files import read_config
 from lightning_ecinn.runs import CONFIG, STOPPED, runs_folder
 
 __all__ = ["find_stopped_run"]
@@ -34,8 +35,11 @@ def find_stopped_run(
     found = []
     wanted = _without_run(yaml.safe_load(configuration))
     for note in runs_folder(experiment, root).glob(f"**/{STOPPED}"):
-        content = _read(note)
-        config = _read(note.with_name(CONFIG))
+        try:
+            content = dict(json.loads(note.read_text()))
+            config = read_config(note.with_name(CONFIG), CONFIG).content
+        except (OSError, TypeError, ValueError):  # it is of no run of ours
+            continue
         checkpoint = Path(content.get("checkpoint") or "none")
         if content.get("job") == job and _without_run(config) == wanted and checkpoint.is_file():
             found.append((note.stat().st_mtime, note, checkpoint))
@@ -51,11 +55,3 @@ def _without_run(content: Mapping[str, Any]) -> dict[str, Any]:
             part = part.get(parent, {})
         part.pop(key, None)
     return copied
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, ValueError, yaml.YAMLError):
-        return {}
-    return content if isinstance(content, dict) else {}

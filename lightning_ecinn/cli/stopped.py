@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 
 from pytorch_lightning.cli import ArgsType
 
-from lightning_ecinn.cli.words import without_values
+from lightning_ecinn.cli.words import PROGRAM, go_on_command, typed
 from lightning_ecinn.interruption import Interrupted
 
 __all__ = ["describe_stop"]
-
-_PROGRAM = "python -m lightning_ecinn"
 
 
 def describe_stop(stop: Interrupted, args: ArgsType) -> str:
@@ -23,23 +20,22 @@ def describe_stop(stop: Interrupted, args: ArgsType) -> str:
         stop: what ended the command.
         args: its words.
     """
-    words = sys.argv[1:] if args is None else args
-    if not isinstance(words, list) or words[:1] != ["fit"]:
+    words = typed(args)
+    if words[:1] != ["fit"]:
         return f"Stopped by {stop.name}: the command is not finished."
     path = shlex.quote(_short(stop.checkpoint or ""))
     if stop.unfinished == "test":
         said = f"Stopped by {stop.name}: the training is finished, its test is not"
-        return f"{said}\n  test: {_PROGRAM} test --ckpt_path {path}" if stop.checkpoint else said
+        return f"{said}\n  test: {PROGRAM} test --ckpt_path {path}" if stop.checkpoint else said
     is_not = "are not" if stop.unfinished == "class means" else "is not"
     said = f"Stopped by {stop.name}: the {stop.unfinished} {is_not} finished"
     if stop.checkpoint is None:
         return f"{said}, and no checkpoint was saved."
-    same = shlex.join(without_values(words, "--ckpt_path", "--ckpt"))
     return "\n".join(
         [
             f"{said}; as far as it came, it lies in {_short(stop.checkpoint)}",
-            f"  go on:                    {_PROGRAM} {same} --ckpt_path {path}",
-            f"  or build its class means: {_PROGRAM} means --ckpt_path {path}",
+            f"  go on:                    {go_on_command(words, _short(stop.checkpoint))}",
+            f"  or build its class means: {PROGRAM} means --ckpt_path {path}",
         ]
     )
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from itertools import islice
 
 from pytorch_lightning.cli import ArgsType
 
-__all__ = ["find_values", "normalise", "without_values"]
+__all__ = ["PROGRAM", "find_values", "go_on_command", "normalise", "typed", "without_values"]
+
+PROGRAM = "python -m lightning_ecinn"
 
 _LISTS = {"compare": ("--ckpt_path", "--names", "--methods"), "evaluate": ("--alphas",)}
 """Options of a subcommand that take several values."""
@@ -38,8 +41,8 @@ def normalise(args: ArgsType) -> ArgsType:
     Raises:
         ValueError: an option stands before the subcommand.
     """
-    words = sys.argv[1:] if args is None else args
-    if not isinstance(words, list) or not words:
+    words = typed(args)
+    if not words:
         return args
     if words[0].startswith("-") and words[1:]:
         raise ValueError(
@@ -55,6 +58,18 @@ def normalise(args: ArgsType) -> ArgsType:
             rest[0] = f"--path={rest[0]}"
         return [command, *_in_order(rest)]
     return [words[0], *_in_order(rest)]
+
+
+def typed(args: ArgsType) -> list[str]:
+    """The words of a command, as the user typed them; none where it was given in another form."""
+    words = sys.argv[1:] if args is None else args
+    return words if isinstance(words, list) else []
+
+
+def go_on_command(words: Sequence[str], checkpoint: str) -> str:
+    """The same command once more, from a checkpoint."""
+    same = shlex.join(without_values(words, "--ckpt_path", "--ckpt"))
+    return f"{PROGRAM} {same} --ckpt_path {shlex.quote(checkpoint)}"
 
 
 def find_values(words: Sequence[str], *options: str) -> list[str]:

@@ -16,7 +16,7 @@ from lightning_ecinn.models.published import Published, read_published
 from lightning_ecinn.training.lightning_entries import check_lightning_entries
 from lightning_ecinn.whole_files import write_whole
 
-__all__ = ["CheckpointFiles"]
+__all__ = ["CheckpointFiles", "is_local"]
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class CheckpointFiles(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
     ) -> None:
         """Write a checkpoint that is whole under its name, or leave the one before."""
-        if not _is_local(path) or storage_options is not None:
+        if not is_local(path) or storage_options is not None:
             super().save_checkpoint(checkpoint, path, storage_options)
             return
         with write_whole(Path(path)) as file:
@@ -60,7 +60,7 @@ class CheckpointFiles(TorchCheckpointIO):
     def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """What Lightning asks for; kept no longer."""
         known = self._known.pop(_key(path), None)
-        if not _is_local(path):
+        if not is_local(path):
             return super().load_checkpoint(path, *args, **kwargs)
         if isinstance(known, Checkpoint):
             content = known.content
@@ -77,7 +77,7 @@ class CheckpointFiles(TorchCheckpointIO):
         return self._known[key]
 
 
-def _is_local(path: Any) -> bool:
+def is_local(path: Any) -> bool:
     """Whether it is no address such as s3://..."""
     return "://" not in str(path)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import fields
-from numbers import Integral, Real
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from lightning_ecinn.ecinn.steps import NamedStep
+from lightning_ecinn.flows.settings import is_number, is_whole
 
 __all__ = [
     "check_asked",
@@ -31,9 +31,9 @@ def check_description(image_shape: Sequence[int] | None, num_classes: int | None
             "(C, H, W), and num_classes."
         )
     sides = list(image_shape) if isinstance(image_shape, Sequence) else []
-    if len(sides) != 3 or not all(_is_whole(n) and n > 0 for n in sides):
+    if len(sides) != 3 or not all(is_whole(n) and n > 0 for n in sides):
         raise ValueError(f"image_shape is {image_shape}; give (channels, height, width).")
-    if not _is_whole(num_classes) or num_classes < 2:
+    if not is_whole(num_classes) or num_classes < 2:
         raise ValueError(f"num_classes is {num_classes}; give a whole number, 2 or more.")
 
 
@@ -64,44 +64,36 @@ def check_literals(settings: Any, kind: type) -> None:
 def check_positive(**settings: Any) -> None:
     """Raise a ValueError for the first of `settings` that is no finite number above 0."""
     for name, value in settings.items():
-        if not (_is_number(value) and 0 < value < math.inf):
+        if not (is_number(value) and 0 < value < math.inf):
             raise ValueError(f"{name} is {value}; give a positive number.")
 
 
 def check_not_negative(**settings: Any) -> None:
     """Raise a ValueError for the first of `settings` that is no finite number from 0 up."""
     for name, value in settings.items():
-        if not (_is_number(value) and 0 <= value < math.inf):
+        if not (is_number(value) and 0 <= value < math.inf):
             raise ValueError(f"{name} is {value}; give a number that is not negative.")
 
 
 def check_share(**settings: Any) -> None:
     """Raise a ValueError for the first of `settings` that is not from 0 to less than 1."""
     for name, value in settings.items():
-        if not (_is_number(value) and 0 <= value < 1):
+        if not (is_number(value) and 0 <= value < 1):
             raise ValueError(f"{name} is {value}; give a number from 0 to less than 1.")
 
 
 def check_beta(beta: Any) -> None:
     """Raise a ValueError unless it is a trade-off of the loss, from 0 to infinity."""
-    if not (_is_number(beta) and beta >= 0):
+    if not (is_number(beta) and beta >= 0):
         raise ValueError(f"beta is {beta}; give a number that is not negative.")
 
 
 def check_asked(target: Any, alpha: Any, num_classes: int) -> None:
     """Raise a ValueError for a target that is no class, and a step that there is not."""
-    is_class = _is_whole(target) and 0 <= target < num_classes
+    is_class = is_whole(target) and 0 <= target < num_classes
     if not is_class and target != "all":
         raise ValueError(
             f'predict_target must be a class from 0 to {num_classes - 1} or "all", got {target}.'
         )
-    if not _is_number(alpha) or not math.isfinite(alpha):
+    if not is_number(alpha) or not math.isfinite(alpha):
         check_choice((*get_args(NamedStep), "a number"), predict_alpha=alpha)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real)
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, Integral)

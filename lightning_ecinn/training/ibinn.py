@@ -179,7 +179,7 @@ class IBINN(DescribedModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed noise and dropout by step, so that a resumed run repeats the original."""
-        seed_step(self, "train", self.global_step)
+        seed_step(self)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """The IB loss of noisy images."""

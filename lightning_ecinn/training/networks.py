@@ -79,7 +79,7 @@ class NetworkModule(DescribedModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed dropout by step, so that a resumed run repeats the original."""
-        seed_step(self, "train", self.global_step)
+        seed_step(self)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """The cross-entropy, with label smoothing."""

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lightning_ecinn import shipped
 from lightning_ecinn.models.checkpoints import read_checkpoint
+from lightning_ecinn.training.checkpoint_files import is_local
 from lightning_ecinn.training.first_batch import check_labels_on_cpu
 from lightning_ecinn.training.plain import keep_readable, plain
 from lightning_ecinn.training.processes import only_repeats
@@ -38,7 +39,8 @@ DESCRIPTION = ("image_shape", "num_classes", "class_names")
 """What a model takes from the data."""
 
 Stage = Literal["train", "val", "test"]
-_STREAMS = {"train": 0, "val": 1, "test": 2}
+_TRAINING = 0
+"""The stream of a training's draws: what is drawn elsewhere belongs to images, see `by_image`."""
 
 
 class DescribedModule(pl.LightningModule):
@@ -60,7 +62,7 @@ class DescribedModule(pl.LightningModule):
             FileNotFoundError: there is no such file.
             ValueError: it is no checkpoint of this kind of model, or it is damaged.
         """
-        if isinstance(checkpoint_path, str | PathLike) and "://" not in str(checkpoint_path):
+        if isinstance(checkpoint_path, str | PathLike) and is_local(checkpoint_path):
             read_checkpoint(checkpoint_path, cls.entry)
             checkpoint_path = shipped.resolve(checkpoint_path)
         return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
@@ -119,10 +121,10 @@ def check_same_images(checkpoint: Mapping[str, Any], config: Mapping[str, Any]) 
             )
 
 
-def seed_step(module: pl.LightningModule, stage: Stage, step: int) -> None:
-    """Seed torch by run, stage, step and process: a resumed run then repeats the original."""
+def seed_step(module: pl.LightningModule) -> None:
+    """Seed torch by run, training step and process: a resumed run then repeats the original."""
     run_seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
-    key = [run_seed, _STREAMS[stage], step, module.global_rank]
+    key = [run_seed, _TRAINING, module.global_step, module.global_rank]
     torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 ATTRIBUTES = ["Smiling", "High_Cheekbones", "Wearing_Lipstick", "No_Beard"]
+NAMES = [f"{i}.png" for i in range(6)]
 
 
 def picture(grey, size=(40, 40), mode="RGB"):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from filelock import FileLock
-from picture_files import encoded, picture, zipped
+from picture_files import NAMES, encoded, picture, zipped
 from PIL import Image
 
 from lightning_ecinn.datamodules import DataNotFoundError
@@ -22,29 +22,6 @@ from lightning_ecinn.datamodules.readers.decode import decode
 from lightning_ecinn.datamodules.readers.files import Archive, Folder, open_files
 
 FORM = Format(size=8, channels=3)
-NAMES = [f"{i}.png" for i in range(6)]
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Six pictures; picture i is all grey level 40 i."""
-    (tmp_path / "pictures").mkdir()
-    for i, name in enumerate(NAMES):
-        (tmp_path / "pictures" / name).write_bytes(encoded(picture(40 * i), "PNG"))
-    return tmp_path / "pictures"
-
-
-@pytest.fixture
-def decoded(monkeypatch):
-    """How many pictures were decoded."""
-    calls = []
-
-    def counting(*arguments):
-        calls.append(arguments)
-        return decode(*arguments)
-
-    monkeypatch.setattr(cache, "decode", counting)
-    return calls
 
 
 def make(folder, where, form=FORM, names=NAMES):

@@ -3,36 +3,11 @@
 import pytest
 import torch
 from disk import full_disk
-from picture_files import encoded, picture
+from picture_files import NAMES
 
 from lightning_ecinn.datamodules.readers import cache
 from lightning_ecinn.datamodules.readers.cache import Format, cached_images
-from lightning_ecinn.datamodules.readers.decode import decode
 from lightning_ecinn.datamodules.readers.files import open_files
-
-NAMES = [f"{i}.png" for i in range(6)]
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Six pictures; picture i is all grey level 40 i."""
-    (tmp_path / "pictures").mkdir()
-    for i, name in enumerate(NAMES):
-        (tmp_path / "pictures" / name).write_bytes(encoded(picture(40 * i), "PNG"))
-    return tmp_path / "pictures"
-
-
-@pytest.fixture
-def decoded(monkeypatch):
-    """How many pictures were decoded."""
-    calls = []
-
-    def counting(*arguments):
-        calls.append(arguments)
-        return decode(*arguments)
-
-    monkeypatch.setattr(cache, "decode", counting)
-    return calls
 
 
 def make(folder, where, form=Format(size=8, channels=3)):  # noqa: B008

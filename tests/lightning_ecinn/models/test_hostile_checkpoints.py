@@ -11,26 +11,10 @@ import pytest
 import torch
 from refusals import refused
 
-from lightning_ecinn import Explainer, GenerativeClassifier, import_ibinn, load_classifier
+from lightning_ecinn import Explainer, import_ibinn, load_classifier
 from lightning_ecinn.models.autoencoders import Autoencoders
 from lightning_ecinn.models.checkpoints import load_autoencoders, load_model, load_network
 from lightning_ecinn.models.networks import ConvNetwork
-
-NETWORK = {"blocks": (1,), "widths": (4,), "dropouts": (0,), "fc_width": 8}
-SHAPE = (1, 4, 4)
-
-
-@pytest.fixture
-def content():
-    torch.manual_seed(0)
-    model = GenerativeClassifier(SHAPE, 3, ["ant", "bee", "cow"], **NETWORK)
-    state = {"classifier." + key: value for key, value in model.state_dict().items()}
-    return {"classifier": model.config, "state_dict": state}
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "file.ckpt"
 
 
 def safetensors(path):

@@ -5,26 +5,10 @@ import zipfile
 import pytest
 import torch
 from published import published
-from refusals import refused
+from refusals import NETWORK, refused
 
 from lightning_ecinn import GenerativeClassifier, import_ibinn, load_classifier
 from lightning_ecinn.models.checkpoints import read_checkpoint
-
-NETWORK = {"blocks": (1,), "widths": (4,), "dropouts": (0,), "fc_width": 8}
-SHAPE = (1, 4, 4)
-
-
-@pytest.fixture
-def content():
-    torch.manual_seed(0)
-    model = GenerativeClassifier(SHAPE, 3, ["ant", "bee", "cow"], **NETWORK)
-    state = {"classifier." + key: value for key, value in model.state_dict().items()}
-    return {"classifier": model.config, "state_dict": state}
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "file.ckpt"
 
 
 @pytest.mark.parametrize(
