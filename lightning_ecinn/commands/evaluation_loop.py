@@ -20,12 +20,17 @@ from lightning_ecinn.ecinn.steps import NamedStep
 from lightning_ecinn.evaluation import (
     Judges,
     Pairs,
+    RealismSample,
     Rows,
+    choose_realism_sample,
     choose_targets,
     joined,
     measured,
+    properties_of,
     read_images,
+    realism_pictures,
 )
+from lightning_ecinn.models.inputs import as_float
 from lightning_ecinn.training.processes import gather
 from lightning_ecinn.training.shared import check_precision
 
@@ -48,9 +53,11 @@ class EvaluationData(pl.LightningDataModule):
 
     Attributes:
         pairs: all of them, once it is set up.
+        labels: (N,), of all images of the split or file, from then on.
     """
 
     pairs: Pairs
+    labels: np.ndarray
 
     def __init__(
         self,
@@ -97,9 +104,9 @@ class EvaluationData(pl.LightningDataModule):
         """
         if self._dataset is not None:
             return
-        self._dataset, labels = self._file() if self.images else self._read_split()
+        self._dataset, self.labels = self._file() if self.images else self._read_split()
         self.pairs = choose_targets(
-            self.targets, labels, self.num_classes, seed=self.seed, count=self.count
+            self.targets, self.labels, self.num_classes, seed=self.seed, count=self.count
         )
 
     def predict_dataloader(self) -> DataLoader:
@@ -172,15 +179,33 @@ class CounterfactualEvaluation(pl.LightningModule):
         explainer: makes them.
         alphas: at which steps.
         judges: other models that look at them.
+        survival: whether tilt, weight and size of images and counterfactuals are measured.
+        keep_pictures: whether some pictures are kept, to be told apart from real images.
+
+    Attributes:
+        realism_sample: which pictures are kept, once the loop has begun; None for none.
     """
 
-    def __init__(self, explainer: Explainer, alphas: Sequence[NamedStep | float], judges: Judges):
+    realism_sample: RealismSample | None = None
+
+    def __init__(
+        self,
+        explainer: Explainer,
+        alphas: Sequence[NamedStep | float],
+        judges: Judges,
+        *,
+        survival: bool = False,
+        keep_pictures: bool = False,
+    ):
         super().__init__()
         self.classifier = explainer.classifier  # a submodule: Lightning moves it
         self.explainer = explainer
         self.alphas = tuple(alphas)
         self.judges = judges
+        self.survival = survival
+        self.keep_pictures = keep_pictures
         self._parts: list[Rows] = []
+        self._pictures: list[Rows] = []
 
     @property
     def data(self) -> EvaluationData:
@@ -196,7 +221,11 @@ class CounterfactualEvaluation(pl.LightningModule):
     def on_predict_start(self) -> None:
         """Forget an earlier evaluation."""
         self.judges.to(self.device)
-        self._parts = []
+        self._parts, self._pictures, data = [], [], self.data
+        if self.keep_pictures:
+            self.realism_sample = choose_realism_sample(
+                data.pairs, data.labels, data.num_classes, data.shape, data.seed
+            )
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> int:
         """Keep the rows of a batch; of "all" targets only those that the image is not already.
@@ -204,9 +233,13 @@ class CounterfactualEvaluation(pl.LightningModule):
         Judges too look in full precision, however the network was trained.
         """
         mask = partial(self.data.true_pixels, batch["index"])
+        before = properties_of(as_float(batch["images"])) if self.survival else None
         for alpha in self.alphas:
             with torch.autocast(self.device.type, enabled=False):
-                rows = measured(self.explainer, batch, alpha, self.judges, mask)
+                rows = measured(self.explainer, batch, alpha, self.judges, mask, before)
+            if self.realism_sample is not None:
+                self._pictures.append(realism_pictures(rows, self.realism_sample))
+            del rows["picture"]
             if self.data.targets == "all":
                 rows = {name: column[~rows["already"]] for name, column in rows.items()}
             self._parts.append(rows)
@@ -216,6 +249,12 @@ class CounterfactualEvaluation(pl.LightningModule):
         """All rows of all processes, on the first one; None on the others."""
         parts = gather(self.trainer, joined(self._parts))
         self._parts = []
+        return None if parts is None else joined([part for part in parts if part])
+
+    def gather_pictures(self) -> Rows | None:
+        """The pictures that were kept, of all processes, as :meth:`gather` has the rows."""
+        parts = gather(self.trainer, joined(self._pictures))
+        self._pictures = []
         return None if parts is None else joined([part for part in parts if part])
 
 

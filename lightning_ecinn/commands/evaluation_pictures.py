@@ -17,6 +17,7 @@ from lightning_ecinn.callbacks.remarks import going_on
 from lightning_ecinn.commands.evaluation_loop import CounterfactualEvaluation
 from lightning_ecinn.ecinn.steps import NamedStep
 from lightning_ecinn.evaluation import (
+    PROPERTIES,
     Rows,
     alpha_name,
     direction_cosines,
@@ -24,11 +25,13 @@ from lightning_ecinn.evaluation import (
     faithfulness,
     is_finite,
     pair_means,
+    pair_survival,
     posteriors_along_path,
 )
 from lightning_ecinn.figures import (
     alpha_histograms,
     class_matrix,
+    correlation_matrices,
     faithfulness_curves,
     plausibility_examples,
     posterior_paths,
@@ -68,6 +71,9 @@ def draw_evaluation(trainer: pl.Trainer, module: CounterfactualEvaluation, rows:
                 _draw_validity(trainer, module, rows, name)
             with _drawing(trainer, f"evaluation-examples-{name}"):
                 _draw_examples(trainer, module, rows, alpha)
+        if module.survival and existing(rows, name).any():
+            with _drawing(trainer, f"evaluation-survival-{name}"):
+                _draw_survival(trainer, module, rows, name)
     with _drawing(trainer, "evaluation-posterior"):
         chosen = _first_pairs(module, rows, _PATHS)
         if chosen is not None:
@@ -133,6 +139,21 @@ def _draw_validity(
     title = f"Validity in %: share classified as q, step {name}"
     figure = class_matrix(shares, module.explainer.class_names, title=title, percent=True)
     log_figure(trainer, figure, f"evaluation-validity-{name}")
+
+
+def _draw_survival(
+    trainer: pl.Trainer, module: CounterfactualEvaluation, rows: Rows, name: str
+) -> None:
+    """Rank correlations of each pair of classes, unless no pair has enough counterfactuals."""
+    explainer = module.explainer
+    matrices = {
+        one.title: pair_survival(rows, one.key, name, explainer.num_classes) for one in PROPERTIES
+    }
+    numbers = [number for matrix in matrices.values() for row in matrix for number in row]
+    if any(number is not None for number in numbers):
+        title = f"Rank correlation of image (row: p) and counterfactual (column: q), step {name}"
+        figure = correlation_matrices(matrices, explainer.class_names, title=title)
+        log_figure(trainer, figure, f"evaluation-survival-{name}")
 
 
 def _band(

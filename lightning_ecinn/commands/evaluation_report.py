@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,24 @@ from lightning_ecinn.callbacks.new_files import json_text, save_new_text
 from lightning_ecinn.callbacks.prediction_writer import others_waiting
 from lightning_ecinn.commands.evaluation_loop import CounterfactualEvaluation
 from lightning_ecinn.commands.evaluation_pictures import draw_evaluation, draw_faithfulness
+from lightning_ecinn.commands.evaluation_realism import Realism, measure_realism
 from lightning_ecinn.evaluation import (
-    MEASURES,
     Counts,
+    Direction,
     Estimate,
     Rows,
+    Survival,
     alpha_name,
+    by_direction,
     comparison_table,
     counted,
     estimates,
+    measures_of,
     reference_quantile,
+    survival_estimates,
+    survival_tables,
+    survival_values,
+    surviving,
     with_plausibility,
 )
 from lightning_ecinn.figures import as_csv, as_markdown, text_table
@@ -53,6 +61,13 @@ class _Found:
     estimates: Sequence[Estimate]
     heatmaps: Mapping[str, Any]
     notes: Sequence[str]
+    survival: Sequence[Survival]
+    directions: Mapping[str, Direction]
+
+    @property
+    def every(self) -> list[Estimate]:
+        """All numbers about all directions together."""
+        return [*self.estimates, *survival_estimates(self.survival)]
 
 
 class EvaluationReport(pl.Callback):
@@ -63,7 +78,8 @@ class EvaluationReport(pl.Callback):
         notes: sentences that are shown with them.
         bootstrap: samples of the intervals.
         deletion: images of the deletion and insertion curves; 0 for none.
-        seed: of the intervals.
+        told_apart: networks that tell counterfactuals of each step from real images; 0 for none.
+        seed: of the intervals and of these networks.
     """
 
     def __init__(
@@ -73,12 +89,14 @@ class EvaluationReport(pl.Callback):
         *,
         bootstrap: int = 1000,
         deletion: int = 64,
+        told_apart: int = 0,
         seed: int = 0,
     ):
         self.settings = dict(settings)
         self.notes = list(notes)
         self.bootstrap = bootstrap
         self.deletion = deletion
+        self.told_apart = told_apart
         self.seed = seed
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -89,12 +107,14 @@ class EvaluationReport(pl.Callback):
             WriteError: a file can't be written; the others are, and the table is on the screen.
         """
         assert isinstance(pl_module, CounterfactualEvaluation)
-        rows = pl_module.gather()
+        rows, pictures = pl_module.gather(), pl_module.gather_pictures()
         with others_waiting(trainer, "evaluation written"):
             if rows is not None:
-                self._report(trainer, pl_module, rows)
+                self._report(trainer, pl_module, rows, pictures or {})
 
-    def _report(self, trainer: pl.Trainer, module: CounterfactualEvaluation, rows: Rows) -> None:
+    def _report(
+        self, trainer: pl.Trainer, module: CounterfactualEvaluation, rows: Rows, pictures: Rows
+    ) -> None:
         if not rows or not len(rows["index"]):
             raise ValueError(
                 "There is nothing to evaluate: every image already is its target, or there is none."
@@ -102,23 +122,28 @@ class EvaluationReport(pl.Callback):
         reference = reference_quantile(rows)
         rows = with_plausibility(rows, reference)
         names = [alpha_name(alpha) for alpha in module.alphas]
+        sampled = {"samples": self.bootstrap, "seed": self.seed}
         interval = partial(bootstrap_interval, samples=self.bootstrap, seed=self.seed)
         found = _Found(
             title=_title(module, rows),
             rows=rows,
             reference=reference,
             counts=counted(rows, names),
-            estimates=estimates(rows, names, samples=self.bootstrap, seed=self.seed),
+            estimates=estimates(rows, names, **sampled),
             heatmaps=draw_faithfulness(trainer, module, rows, self.deletion, interval),
             notes=[*self.notes, *_source_note(module, rows), *_words(reference, module)],
+            survival=surviving(rows, names, **sampled),
+            directions=by_direction(rows, names, module.explainer.class_names, **sampled),
         )
+        settings = {"repeats": self.told_apart, "bootstrap": self.bootstrap, "seed": self.seed}
+        found = _with_realism(found, measure_realism(trainer, module, pictures, **settings))
         tables = _tables(found)
         _show(found, tables)
         failures = self._write(Path(trainer.default_root_dir), found, tables)
         draw_evaluation(trainer, module, rows)
         heading, *lines = tables[0]
         log_table(trainer, [["measure", *heading[1:]], *lines], "evaluation")
-        values = {f"evaluation/{one.alpha}/{one.measure}": one.value for one in found.estimates}
+        values = {f"evaluation/{one.alpha}/{one.measure}": one.value for one in found.every}
         log_numbers(trainer, values)
         if failures:
             raise failures[0]
@@ -133,7 +158,7 @@ class EvaluationReport(pl.Callback):
         markdown = [f"# {plain(found.title)}", *map(as_markdown, tables), *map(plain, found.notes)]
         texts = {
             "evaluation.md": "\n\n".join(markdown) + "\n",
-            "evaluation.csv": as_csv(header, map(_cells, found.estimates)),
+            "evaluation.csv": as_csv(header, map(_cells, found.every)),
             "evaluation.json": content,
             "counterfactuals.csv": as_csv(written, lines),
         }
@@ -150,15 +175,32 @@ class EvaluationReport(pl.Callback):
 
     def _content(self, found: _Found) -> dict[str, Any]:
         """For programs, what evaluation.md says and more."""
-        counts = {count.alpha: asdict(count) for count in found.counts}
         return {
             "settings": self.settings,
             "plausibility_reference": found.reference,
-            "counts": {k: {n: v for n, v in c.items() if n != "alpha"} for k, c in counts.items()},
+            "counts": _by_alpha(found.counts),
             "measures": _nested(found.estimates),
+            "directions": {
+                name: {"counts": _by_alpha(one.counts), "measures": _nested(one.estimates)}
+                for name, one in found.directions.items()
+            },
+            "survival": survival_values(found.survival),
             "heatmaps": found.heatmaps,
             "notes": list(found.notes),
         }
+
+
+def _with_realism(found: _Found, realism: Realism) -> _Found:
+    directions = {
+        name: replace(one, estimates=[*one.estimates, *realism.directions.get(name, [])])
+        for name, one in found.directions.items()
+    }
+    return replace(
+        found,
+        estimates=[*found.estimates, *realism.estimates],
+        directions=directions,
+        notes=[*found.notes, *realism.notes],
+    )
 
 
 def _title(module: CounterfactualEvaluation, rows: Rows) -> str:
@@ -202,7 +244,7 @@ def _cells(one: Estimate) -> tuple[object, ...]:
 
 
 def _nested(found: Sequence[Estimate]) -> dict[str, dict[str, Any]]:
-    known = {measure.key for measure in MEASURES}
+    known = {measure.key for measure in measures_of(one.measure for one in found)}
     nested: dict[str, dict[str, Any]] = {}
     for one in found:
         assert one.measure in known
@@ -211,9 +253,21 @@ def _nested(found: Sequence[Estimate]) -> dict[str, dict[str, Any]]:
     return nested
 
 
+def _by_alpha(counts: Sequence[Counts]) -> dict[str, dict[str, int]]:
+    plain_counts = {count.alpha: asdict(count) for count in counts}
+    return {k: {n: v for n, v in c.items() if n != "alpha"} for k, c in plain_counts.items()}
+
+
 def _tables(found: _Found) -> list[Table]:
-    table = comparison_table(found.estimates, found.counts)
-    return [table, *([_area_table(found.heatmaps)] if found.heatmaps else [])]
+    return [
+        comparison_table(found.estimates, found.counts),
+        *(
+            comparison_table(one.estimates, one.counts, title=name)
+            for name, one in found.directions.items()
+        ),
+        *survival_tables(found.survival),
+        *([_area_table(found.heatmaps)] if found.heatmaps else []),
+    ]
 
 
 def _show(found: _Found, tables: Sequence[Table]) -> None:

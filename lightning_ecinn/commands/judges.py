@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from lightning_ecinn.ecinn import Explainer
 from lightning_ecinn.evaluation import Judges
 from lightning_ecinn.models import Autoencoders, Network, load_autoencoders, load_network
@@ -10,9 +12,18 @@ __all__ = ["load_judges"]
 
 
 def load_judges(
-    explainer: Explainer, oracle: str | None, autoencoders: str | None
+    explainer: Explainer,
+    oracle: str | None,
+    autoencoders: str | None,
+    others: Mapping[str, str] | None = None,
 ) -> tuple[Judges, list[str]]:
     """The other models that are given, and a sentence about each one that is not.
+
+    Args:
+        explainer: makes what they judge.
+        oracle: file of a classifier of the label that is explained.
+        autoencoders: file of those of each class.
+        others: files of classifiers of other labels, by the labels' names.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -27,8 +38,11 @@ def load_judges(
             f"--autoencoders {autoencoders} knows {encoders.num_classes} classes, but the "
             f"classifier has {explainer.num_classes}: give those of the same classes."
         )
+    networks = {name: load_network(path) for name, path in (others or {}).items()}
+    for name, other in networks.items():
+        _check_images(explainer, f"other_oracles.{name}", (others or {})[name], other)
     same = network is None or network.class_names == explainer.class_names
-    return Judges(network, same, encoders), _notes(network, same, encoders)
+    return Judges(network, same, encoders, networks), _notes(network, same, encoders)
 
 
 def _check_images(

@@ -6,7 +6,15 @@ from lightning_ecinn.evaluation.curves import (
     faithfulness,
     posteriors_along_path,
 )
+from lightning_ecinn.evaluation.directions import Direction, by_direction
 from lightning_ecinn.evaluation.files import read_images
+from lightning_ecinn.evaluation.properties import PROPERTIES, properties_of
+from lightning_ecinn.evaluation.realism import (
+    RealismSample,
+    choose_realism_sample,
+    realism,
+    realism_pictures,
+)
 from lightning_ecinn.evaluation.rows import (
     Judges,
     Rows,
@@ -23,9 +31,19 @@ from lightning_ecinn.evaluation.summary import (
     estimates,
     existing,
     is_finite,
+    measures_of,
     pair_means,
     reference_quantile,
     with_plausibility,
+)
+from lightning_ecinn.evaluation.survival import (
+    Correlation,
+    Survival,
+    pair_survival,
+    survival_estimates,
+    survival_tables,
+    survival_values,
+    surviving,
 )
 from lightning_ecinn.evaluation.tables import comparison_table
 from lightning_ecinn.evaluation.targets import Pairs, choose_targets
@@ -33,13 +51,20 @@ from lightning_ecinn.evaluation.targets import Pairs, choose_targets
 __all__ = [
     "FAITHFUL_METHODS",
     "MEASURES",
+    "PROPERTIES",
+    "Correlation",
     "Counts",
+    "Direction",
     "Estimate",
     "Judges",
     "Pairs",
+    "RealismSample",
     "Rows",
+    "Survival",
     "alpha_name",
+    "by_direction",
     "check_alphas",
+    "choose_realism_sample",
     "choose_targets",
     "comparison_table",
     "counted",
@@ -50,9 +75,18 @@ __all__ = [
     "is_finite",
     "joined",
     "measured",
+    "measures_of",
     "pair_means",
+    "pair_survival",
     "posteriors_along_path",
+    "properties_of",
     "read_images",
+    "realism",
+    "realism_pictures",
     "reference_quantile",
+    "survival_estimates",
+    "survival_tables",
+    "survival_values",
+    "surviving",
     "with_plausibility",
 ]

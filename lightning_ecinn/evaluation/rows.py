@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast, get_args
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor
 from lightning_ecinn.ecinn.counterfactuals import Counterfactual
 from lightning_ecinn.ecinn.explainer import Explainer
 from lightning_ecinn.ecinn.steps import NamedStep
+from lightning_ecinn.evaluation.properties import properties_of
 from lightning_ecinn.metrics import (
     en,
     flip,
@@ -50,15 +51,17 @@ class Judges:
         same_classes: whether its classes are those of the one explained: else it can say how much
             a picture changed to it, but not whether it is the target.
         autoencoders: of each class and of all.
+        others: classifiers of other labels, whose answers should stay, by the label's name.
     """
 
     oracle: Network | None = None
     same_classes: bool = True
     autoencoders: Autoencoders | None = None
+    others: Mapping[str, Network] = field(default_factory=dict)
 
     def to(self, device: torch.device) -> None:
         """Move all models."""
-        for model in (self.oracle, self.autoencoders):
+        for model in (self.oracle, self.autoencoders, *self.others.values()):
             if model is not None:
                 model.to(device).eval()
 
@@ -102,6 +105,7 @@ def measured(
     alpha: NamedStep | float,
     judges: Judges,
     mask: Any = None,
+    before: Mapping[str, Tensor] | None = None,
 ) -> Rows:
     """The rows of a batch's counterfactuals at one step.
 
@@ -116,9 +120,12 @@ def measured(
         judges: other models; what they measure is left out where there is none.
         mask: from source (B,) and target (B,), the pixels that truly tell them apart, bool
             (B, C or 1, H, W), or None.
+        before: the images' own `evaluation.properties_of`, each (B,), to compare with the
+            counterfactuals'; they are left out without them.
 
     Returns:
-        (B,) for each column; ``features`` (B, F) and ``input_features`` are the oracle's.
+        (B,) for each column; ``features`` (B, F) and ``input_features`` are the oracle's, and
+        ``picture`` (B, C, H, W) uint8 is the counterfactual.
     """
     start = _now(explainer.device)
     cf = explainer.explain(batch["images"], batch["target"], alpha, undefined="keep")
@@ -129,9 +136,11 @@ def measured(
         **_classified(cf),
         **_moved(cf),
         **_located(cf, None if mask is None else mask(cf.source, cf.target)),
+        **_survived(cf, before),
         **_judged(cf, judges),
         **_cost(cf, seconds),
     }
+    columns["picture"] = (cf.image_8bit * 255).round().clamp(0, 255).to(torch.uint8)
     rows = {"step": np.full(len(cf.input), alpha_name(alpha))}
     rows |= {name: column.cpu().numpy() for name, column in columns.items()}
     rows["reason"] = np.array(cf.certificate.reason, dtype=object).reshape(len(cf.input))
@@ -213,9 +222,18 @@ def _located(cf: Counterfactual, mask: Tensor | None) -> dict[str, Tensor]:
     return {name: column.masked_fill(~known, torch.nan) for name, column in columns.items()}
 
 
+def _survived(cf: Counterfactual, before: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
+    """Tilt, weight and size of the image and of its counterfactual."""
+    if before is None:
+        return {}
+    after = properties_of(cf.image_8bit)
+    columns = {f"{name}_before": column for name, column in before.items()}
+    return columns | {f"{name}_after": column for name, column in after.items()}
+
+
 def _judged(cf: Counterfactual, judges: Judges) -> dict[str, Tensor]:
-    columns = {}
     x, c = cf.input.float(), cf.image_8bit.float()
+    columns = _of_other_labels(x, c, judges.others)
     if judges.autoencoders is not None:
         columns["im1"] = im1(c, cf.source, cf.target, judges.autoencoders)
         columns["im2"] = im2(c, cf.target, judges.autoencoders)
@@ -226,6 +244,16 @@ def _judged(cf: Counterfactual, judges: Judges) -> dict[str, Tensor]:
         columns["input_features"], columns["features"] = oracle.features(x), oracle.features(c)
         if judges.same_classes:
             columns["oracle_agreement"] = validity(columns["oracle_class"], cf.target)
+    return columns
+
+
+def _of_other_labels(x: Tensor, c: Tensor, others: Mapping[str, Network]) -> dict[str, Tensor]:
+    """How much the answers about other labels change from x to c, for each of them."""
+    columns = {}
+    for name, network in others.items():
+        before, after = network.posterior(x), network.posterior(c)
+        columns[f"label_variation_of_{name}"] = label_variation(before, after)
+        columns[f"answer_kept_of_{name}"] = before.argmax(1) == after.argmax(1)
     return columns
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,7 @@ __all__ = [
     "existing",
     "frechet_distance",
     "is_finite",
+    "measures_of",
     "pair_means",
     "reference_quantile",
     "with_plausibility",
@@ -63,6 +64,8 @@ MEASURES = (
     Measure("im1", "IM1", digits=4),
     Measure("im2", "IM2 x 100", 100, 4),
     Measure("fid", "FID (oracle's features)", digits=3),
+    Measure("told_apart", "told apart, %", 100),
+    Measure("told_apart_auc", "told apart, AUC", digits=3),
     Measure("oracle_agreement", "oracle sees q, %", 100),
     Measure("label_variation", "LVS, nats", digits=4),
     Measure("log_prob_after", "log p, nats", digits=1),
@@ -77,6 +80,12 @@ MEASURES = (
     Measure("seconds", "time (median), ms", 1000),
 )
 """In the order of tables."""
+
+_OF_OTHER_LABELS = (
+    ("label_variation_of_", "LVS of another label, {}, nats (low is right)", 1, 4),
+    ("answer_kept_of_", "answer about {} unchanged, %", 100, 2),
+)
+"""Start of the column, title with the label's name, scale and digits."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +128,17 @@ class Counts:
     undefined: int
     exist: int
     unknown: int = 0
+
+
+def measures_of(keys: Iterable[str]) -> tuple[Measure, ...]:
+    """All of :data:`MEASURES`, and after them those about other labels that are among the keys."""
+    others = (
+        Measure(key, title.format(key.removeprefix(start)), scale, digits)
+        for key in keys
+        for start, title, scale, digits in _OF_OTHER_LABELS
+        if key.startswith(start)
+    )
+    return (*MEASURES, *dict.fromkeys(others))
 
 
 def reference_quantile(rows: Rows) -> float:
@@ -172,7 +192,7 @@ def estimates(
     found = []
     for alpha in alphas:
         exists = existing(rows, alpha)
-        for key in (measure.key for measure in MEASURES) if exists.any() else ():
+        for key in (measure.key for measure in measures_of(rows)) if exists.any() else ():
             value, low, high, count = _estimate(rows, key, exists, samples, seed)
             if value is not None:
                 found.append(Estimate(alpha, key, value, low, high, count))

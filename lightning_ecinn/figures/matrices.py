@@ -40,14 +40,16 @@ def correlation_matrices(
 
     Args:
         matrices: (K, K) for each method; None where there is no number.
-        names: K names for rows and columns; the columns' are numbers that the rows' names start
-            with.
+        names: K names for rows and columns. Where one is longer than two characters, the columns'
+            are numbers that the rows' names start with.
         title: text above everything; broken into lines where it is long.
 
     Returns:
         The figure, on an Agg canvas: no display is needed.
     """
-    labels = [f"{i + 1} {name}" for i, name in enumerate(names)]
+    numbered = any(len(name) > 2 for name in names)
+    columns = [str(j + 1) for j in range(len(names))] if numbered else list(names)
+    labels = [f"{i + 1} {name}" for i, name in enumerate(names)] if numbered else names
     labels = ["\n".join(wrapped(label, _NAME_WIDTH, LABEL)) for label in labels]
     left = 0.2 + max(text_width(line, LABEL) for label in labels for line in label.split("\n"))
     headers = [wrapped(method, max(_CELL * len(names), 0.9), LABEL) for method in matrices]
@@ -63,7 +65,7 @@ def correlation_matrices(
         place = (left + j * pitch) / width, 0.12 / height, side / width, side / height
         axes = figure.add_axes(place)
         axes.set_title("\n".join(lines), fontsize=LABEL, pad=15)
-        _show_matrix(axes, matrix, labels if j == 0 else [""] * len(names))
+        _show_matrix(axes, matrix, labels if j == 0 else [""] * len(names), columns)
     return figure
 
 
@@ -147,10 +149,10 @@ def two_decimals(number: float) -> str:
     return f"{round(number, 2) + 0.0:.2f}"
 
 
-def _show_matrix(axes: Axes, matrix: Matrix, labels: Sequence[str]) -> None:
+def _show_matrix(axes: Axes, matrix: Matrix, labels: Sequence[str], columns: Sequence[str]) -> None:
     values = [[np.nan if value is None else value for value in row] for row in matrix]
     show_numbers(axes, values, two_decimals, BLUE_TO_RED, (-1, 1))
-    axes.set_xticks(range(len(labels)), [str(j + 1) for j in range(len(labels))], fontsize=CAPTION)
+    axes.set_xticks(range(len(columns)), columns, fontsize=CAPTION)
     axes.set_yticks(range(len(labels)), labels, fontsize=LABEL)
 
 

@@ -20,5 +20,19 @@ from .localisation import (
     heatmap_rank as heatmap_rank,
 )
 from .mean import MeanMeasure as MeanMeasure
+from .morphology import (
+    ink as ink,
+    shape_height as shape_height,
+    shape_width as shape_width,
+    slant as slant,
+    stroke_thickness as stroke_thickness,
+)
 from .plausibility import fid as fid, is_plausible as is_plausible
 from .proximity import en as en, l1 as l1, l2 as l2, sparsity as sparsity
+from .ranks import (
+    comparable as comparable,
+    rank_correlation as rank_correlation,
+    rank_correlation_interval as rank_correlation_interval,
+)
+from .roc import roc_auc as roc_auc
+from .two_sample import ToldApart as ToldApart, told_apart as told_apart

@@ -15,7 +15,9 @@ from lightning_ecinn.evaluation import (
     faithfulness,
     measured,
     posteriors_along_path,
+    properties_of,
 )
+from lightning_ecinn.metrics import label_variation
 from lightning_ecinn.models.autoencoders import Autoencoders
 
 K, SHAPE = 3, (1, 4, 4)
@@ -117,6 +119,32 @@ def test_an_oracle_of_other_classes_sees_no_target(explainer, judges, batch):
     rows = measured(explainer, batch, "convincing", Judges(judges.oracle, False))
     assert "oracle_agreement" not in rows
     assert "label_variation" in rows
+
+
+def test_oracles_of_other_labels_say_whether_their_answers_stay(explainer, judges, batch):
+    torch.manual_seed(2)
+    other = ConvNetwork(SHAPE, 5, widths=(4,)).eval()
+    with torch.no_grad():
+        other.head.weight *= 100
+    rows = measured(explainer, batch, "convincing", Judges(others={"hair": other}))
+    cf = explainer.explain(batch["images"], batch["target"], "convincing", undefined="keep")
+    before, after = (other.posterior(k.float()) for k in (cf.input, cf.image_8bit))
+    kept = before.argmax(1) == after.argmax(1)
+    assert rows["answer_kept_of_hair"].tolist() == kept.tolist()
+    assert np.allclose(rows["label_variation_of_hair"], label_variation(before, after).detach())
+    assert "label_variation" not in rows
+
+
+def test_what_survives_is_measured_of_the_picture_in_8_bits(explainer, batch):
+    before = properties_of(batch["images"].double() / 255)
+    rows = measured(explainer, batch, "convincing", Judges(), before=before)
+    cf = explainer.explain(batch["images"], batch["target"], "convincing", undefined="keep")
+    after = properties_of(cf.image_8bit)
+    for name, column in before.items():
+        assert np.array_equal(rows[f"{name}_before"], column, equal_nan=True)
+        assert np.allclose(rows[f"{name}_after"], after[name], equal_nan=True)
+    already = rows["already"]
+    assert np.allclose(rows["ink_after"][already], rows["ink_before"][already])
 
 
 def test_true_pixels(explainer, batch):

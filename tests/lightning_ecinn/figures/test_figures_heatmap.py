@@ -136,6 +136,12 @@ def test_matrices_say_their_numbers(size):
     assert texts.count("1.00") == (0 if size == 1 else 2 * size)
 
 
+def test_short_names_need_no_numbers():
+    texts = check_texts(correlation_matrices({"slant": [[None, 1.0], [-0.2, None]]}, ["0", "1"]))
+    assert texts.count("0") == texts.count("1") == 2
+    assert "1 0" not in texts
+
+
 def test_numbers_of_nothing_are_no_numbers():
     assert HeatmapNumbers(["ecinnh"]).compute() == {"ecinnh": {}}
 
