@@ -6,6 +6,7 @@ from lightning_ecinn.callbacks.component_means import ComponentMeansFromData
 from lightning_ecinn.callbacks.counterfactual_grid import CounterfactualGrid
 from lightning_ecinn.callbacks.counterfactual_writer import CounterfactualWriter
 from lightning_ecinn.callbacks.heatmap_comparison import HeatmapComparison
+from lightning_ecinn.callbacks.judge import JudgeCounterfactuals
 from lightning_ecinn.callbacks.metrics_json import MetricsJSON
 from lightning_ecinn.callbacks.posterior_writer import PosteriorWriter
 from lightning_ecinn.callbacks.run import make_callbacks
@@ -20,6 +21,7 @@ __all__ = [
     "CounterfactualGrid",
     "CounterfactualWriter",
     "HeatmapComparison",
+    "JudgeCounterfactuals",
     "MetricsJSON",
     "NonFiniteLossError",
     "PosteriorWriter",

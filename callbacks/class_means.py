@@ -27,9 +27,10 @@ from lightning_ecinn.ecinn.certificates import even_quantiles
 from lightning_ecinn.ecinn.class_means import ClassMeans, check_significance
 from lightning_ecinn.training import IBINN
 from lightning_ecinn.training.batches import share_training_batches, shuffle_training_batches
+from lightning_ecinn.training.fitted_step import use_step
 from lightning_ecinn.whole_files import WriteError
 
-__all__ = ["BuildClassMeans", "build_class_means", "reestimate_batch_norm"]
+__all__ = ["BuildClassMeans", "are_equal", "build_class_means", "reestimate_batch_norm"]
 
 State: TypeAlias = dict[str, Tensor]
 
@@ -113,7 +114,7 @@ class BuildClassMeans(pl.Callback):
         trained: State = {}
         for number, path in enumerate(paths):
             content = trainer.strategy.load_checkpoint(path, weights_only=True)
-            if not _are_equal(content["state_dict"], trained):  # often the last is the best
+            if not are_equal(content["state_dict"], trained):  # often the last is the best
                 rank_zero_info(f"Building the class means of {Path(path).name}")
                 trained = content["state_dict"]
                 pl_module.load_state_dict(trained)
@@ -210,10 +211,12 @@ def _images(
 
 
 def _forget_class_means(module: IBINN) -> None:
-    """Leave a classifier without class means."""
+    """Leave a classifier without class means, and without what is fitted when they are built."""
     classifier = module.classifier
     for buffer in (classifier.class_means, classifier.class_counts, classifier.log_prob_quantiles):
         buffer.zero_()
+    classifier.mixture.temperature.fill_(1)
+    use_step(module, None)
 
 
 def _averaging(trainer: pl.Trainer) -> list[WeightAveraging]:
@@ -221,7 +224,8 @@ def _averaging(trainer: pl.Trainer) -> list[WeightAveraging]:
     return [callback for callback in callbacks if isinstance(callback, WeightAveraging)]
 
 
-def _are_equal(state: State, other: State) -> bool:
+def are_equal(state: State, other: State) -> bool:
+    """Whether two states hold the same tensors by the same names."""
     return state.keys() == other.keys() and all(torch.equal(state[k], other[k]) for k in state)
 
 

@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 from lightning_ecinn.callbacks.checkpoint import RunCheckpoint
 from lightning_ecinn.callbacks.class_means import BuildClassMeans
 from lightning_ecinn.callbacks.counterfactual_writer import CounterfactualWriter
+from lightning_ecinn.callbacks.judge import JudgeCounterfactuals
 from lightning_ecinn.callbacks.metrics_json import MetricsJSON
 from lightning_ecinn.callbacks.posterior_writer import PosteriorWriter
 from lightning_ecinn.callbacks.stop_on_nonfinite import StopOnNonFiniteLoss
@@ -31,8 +32,11 @@ def make_callbacks(
     counterfactuals: CounterfactualWriter | None = None,
     metrics: MetricsJSON | None = None,
     checkpoint: RunCheckpoint | None = None,
+    judge: JudgeCounterfactuals | None = None,
 ) -> list[pl.Callback]:
     """The callbacks of a run in their order: class means, before the pictures that need them.
+
+    A judge among the pictures comes before them too: it may fit the step at which they are drawn.
 
     A :class:`pytorch_lightning.Trainer` with these does what ``fit``, ``test`` and ``predict`` of
     the command line do.
@@ -44,6 +48,7 @@ def make_callbacks(
         metrics: keeps the metrics in a file.
         checkpoint: keeps checkpoints; by default the best one and the last one, in the folder
             where Lightning puts them.
+        judge: looks at the counterfactuals when the training is finished; by default nobody does.
 
     Example:
         >>> data = MNIST(source="sample", val_size=28_500, batch_size=250)
@@ -55,13 +60,15 @@ def make_callbacks(
         >>> int(explainer.classifier.class_counts.sum())  # every training image is in a mean
         1500
     """
+    judges = [one for one in (judge, *pictures) if isinstance(one, JudgeCounterfactuals)]
     return [
         class_means or BuildClassMeans(),
+        *judges,
         StopOnNonFiniteLoss(),
         PosteriorWriter(),
         metrics or MetricsJSON(),
         counterfactuals or CounterfactualWriter(),
-        *pictures,
+        *(one for one in pictures if not isinstance(one, JudgeCounterfactuals)),
         StopOnSignal(),  # after all that a step brings about, before what saves it
         checkpoint or RunCheckpoint(**CHECKPOINT),
     ]

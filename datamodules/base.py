@@ -10,6 +10,7 @@ from pytorch_lightning.utilities.warnings import PossibleUserWarning
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
+from lightning_ecinn.datamodules.batches.balance import is_unbalanced
 from lightning_ecinn.datamodules.batches.dataset import ImageArrays
 from lightning_ecinn.datamodules.batches.loader import ResumableLoader
 from lightning_ecinn.datamodules.batches.samplers import (
@@ -85,6 +86,7 @@ class InMemoryDataModule(pl.LightningDataModule):
         self.seed = settings.seed
         self.max_shift = settings.max_shift
         self.flip = settings.flip
+        self.balanced = settings.balanced
         self.predict_split = settings.predict_split
         self._datasets: dict[str, ImageArrays] = {}
 
@@ -92,6 +94,13 @@ class InMemoryDataModule(pl.LightningDataModule):
     def num_classes(self) -> int:
         """The number of classes, K."""
         return len(self.class_names)
+
+    @property
+    def draws_equally(self) -> bool:
+        """Whether training draws every class equally often; as found, where `balanced` is None."""
+        if self.balanced is None:
+            return is_unbalanced(self.dataset("train").labels)
+        return self.balanced
 
     def load(self, train: bool) -> tuple[Tensor, Tensor]:
         """Return all training images, or all test images: (N, C, H, W) uint8 and labels (N,).
@@ -179,7 +188,13 @@ class InMemoryDataModule(pl.LightningDataModule):
             return self._ordered("train", self.batch_size)
         dataset = self.dataset("train")
         sampler = TrainBatchSampler(
-            dataset, self.batch_size, self.seed, self.max_shift, self.flip, **self._ranks()
+            dataset,
+            self.batch_size,
+            self.seed,
+            self.max_shift,
+            self.flip,
+            **self._ranks(),
+            classes=dataset.labels if self.draws_equally else None,
         )
         return _loader(dataset, sampler, ResumableLoader)
 

@@ -16,6 +16,11 @@ from lightning_ecinn.datamodules.image_files import (
     find_present,
 )
 from lightning_ecinn.datamodules.readers.files import open_files
+from lightning_ecinn.datamodules.readers.looks import (
+    find_channels,
+    find_resolution,
+    look_at_files,
+)
 from lightning_ecinn.datamodules.readers.table import Table, read_table
 from lightning_ecinn.plain_text import plain
 
@@ -51,8 +56,9 @@ class LabelledImages(ImageFilesDataModule):
             names validation images.
         test_share: share of the images held out for testing, unless `split_column` names test
             images.
-        resolution: height and width.
-        channels: 3 for colour, 1 for grey; pictures of the other kind are converted.
+        resolution: height and width; None: found from the files, 16, 28, 32 or 64.
+        channels: 3 for colour, 1 for grey; pictures of the other kind are converted. None: found
+            from the files.
         batch_size: training images per batch and process.
         **files: `crop` and `cache` of `ImageFilesDataModule`, and further fields of
             `LoaderSettings`.
@@ -85,14 +91,14 @@ class LabelledImages(ImageFilesDataModule):
         split_column: str | None = None,
         val_share: float = 0.1,
         test_share: float = 0.1,
-        resolution: int = 64,
-        channels: Literal[1, 3] = 3,
+        resolution: int | None = 64,
+        channels: Literal[1, 3] | None = 3,
         *,
         batch_size: int = 64,
         **files: Any,
     ) -> None:
         check_shares(val_share=val_share, test_share=test_share)
-        if channels not in (1, 3):
+        if channels not in (1, 3, None):
             raise ValueError(f"channels is {channels}; give 1 for grey or 3 for colour.")
         self.root = Path(root).expanduser().absolute()
         # Now, not in setup: whoever builds the model asks at once how many classes there are.
@@ -102,13 +108,24 @@ class LabelledImages(ImageFilesDataModule):
         labels = self._table.column(label_column, "label_column")
         self._labels = [plain(label) for label in labels]
         self._given = self._table.column(split_column, "split_column") if split_column else None
+        side, depth = self._found(resolution, channels)
         super().__init__(
-            (channels, resolution, resolution),
+            (depth, side, side),
             _class_names(self._labels, self._table, label_column),
             batch_size=batch_size,
             **files,
         )
         self.val_share, self.test_share = val_share, test_share
+
+    def _found(self, resolution: int | None, channels: int | None) -> tuple[int, int]:
+        """Resolution and channels, as given or else as the files have them."""
+        if resolution is not None and channels is not None:
+            return resolution, channels
+        files = open_files(self.root)
+        found, _ = find_present(files, self._names, str(self._table))
+        looks = look_at_files(files, [self._names[i] for i in found])
+        side = find_resolution(looks) if resolution is None else resolution
+        return side, find_channels(looks) if channels is None else channels
 
     def index(self) -> LabelledFiles:
         """Find the pictures that the table names.

@@ -8,6 +8,7 @@ from .callbacks import (
     CounterfactualGrid as CounterfactualGrid,
     CounterfactualWriter as CounterfactualWriter,
     HeatmapComparison as HeatmapComparison,
+    JudgeCounterfactuals as JudgeCounterfactuals,
     MetricsJSON as MetricsJSON,
     PosteriorWriter as PosteriorWriter,
     RunCheckpoint as RunCheckpoint,
@@ -48,6 +49,8 @@ from .training import (
     ClassAutoencoders as ClassAutoencoders,
     InceptionV3 as InceptionV3,
     SmallCNN as SmallCNN,
+    epochs_within as epochs_within,
+    find_settings as find_settings,
 )
 
 __version__: str

@@ -11,8 +11,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import DistributedSampler, SequentialSampler
 
+from lightning_ecinn.datamodules.batches.balance import balanced_order
 from lightning_ecinn.datamodules.batches.dataset import AugmentedIndices
-from lightning_ecinn.datamodules.batches.seeding import FLIP, ORDER, SHIFT, random_state
+from lightning_ecinn.datamodules.batches.seeding import (
+    BALANCE,
+    FLIP,
+    ORDER,
+    SHIFT,
+    random_state,
+)
 from lightning_ecinn.datamodules.checks import check_any
 
 
@@ -24,6 +31,9 @@ class TrainBatchSampler(DistributedSampler):
     not even one batch per rank is full, each rank gets one smaller batch; where there are fewer
     images than ranks, some get the same image.
 
+    With `classes` every class is drawn equally often, in as many images as there are: then images
+    of small classes come several times an epoch, and of large ones other images are left out.
+
     Args:
         dataset: the training images; only its length is used.
         batch_size: images per batch and rank.
@@ -32,6 +42,7 @@ class TrainBatchSampler(DistributedSampler):
         flip: mirror each image left and right with probability 1/2.
         num_replicas: number of ranks.
         rank: this rank.
+        classes: (N,) int64, to draw each of them equally often.
 
     Raises:
         ValueError: there are no images.
@@ -46,6 +57,7 @@ class TrainBatchSampler(DistributedSampler):
         flip: bool = False,
         num_replicas: int = 1,
         rank: int = 0,
+        classes: Tensor | None = None,
     ) -> None:
         check_any(len(dataset))
         super().__init__(
@@ -60,6 +72,7 @@ class TrainBatchSampler(DistributedSampler):
         self.batch_size = min(batch_size, max(len(dataset) // num_replicas, 1))
         self.max_shift = max_shift
         self.flip = flip
+        self.classes = classes
         self.first = 0
         """Batches at the beginning of the next epoch that are left out, once."""
 
@@ -70,7 +83,7 @@ class TrainBatchSampler(DistributedSampler):
     def __iter__(self) -> Iterator[Tensor | AugmentedIndices]:
         """Yield indices (B,), with translations (B, 2) and flips (B,) where these are asked for."""
         first, self.first = self.first, 0
-        order = torch.from_numpy(self._random_state(ORDER).permutation(self.num_images))
+        order = self._order()
         for step in range(first, len(self)):
             start = (step * self.num_replicas + self.rank) * self.batch_size
             indices = order[(start + torch.arange(self.batch_size)) % self.num_images]
@@ -78,6 +91,12 @@ class TrainBatchSampler(DistributedSampler):
             flips = self._flips(step) if self.flip else None
             is_plain = shifts is None and flips is None
             yield indices if is_plain else AugmentedIndices(indices, shifts, flips)
+
+    def _order(self) -> Tensor:
+        """Draw the images (N,) of this epoch, the same on every rank."""
+        if self.classes is not None:
+            return balanced_order(self.classes, self._random_state(BALANCE))
+        return torch.from_numpy(self._random_state(ORDER).permutation(self.num_images))
 
     def _shifts(self, step: int) -> Tensor:
         """Draw translations (B, 2) for one batch."""

@@ -18,6 +18,9 @@ class LoaderSettings:
             training, the translations and the flips.
         max_shift: translate training images by up to so many pixels each way, filling with zeros.
         flip: mirror half of the training images left and right, other ones each epoch.
+        balanced: draw every class equally often in each epoch, which has as many images as before:
+            images of small classes come several times, and of large ones other images are left out
+            each time. None: where the largest class has more than 1.5 times the smallest one.
         predict_split: what `predict` runs over: "train", "val" or "test".
 
     Raises:
@@ -34,6 +37,7 @@ class LoaderSettings:
     seed: int = 0
     max_shift: int = 0
     flip: bool = False
+    balanced: bool | None = False
     predict_split: SplitName = "test"
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-__all__ = ["decode"]
+__all__ = ["decode", "picture_size"]
 
 _MOST_PIXELS = 178_956_970
 """Where Pillow suspects an attack."""
@@ -64,6 +64,17 @@ def decode(content: bytes, size: int, channels: int, crop: bool = True) -> np.nd
         image = image.crop(_central_square(*image.size))
     small = image.resize((size, size), Image.Resampling.LANCZOS)
     return np.asarray(small).reshape(size, size, channels).transpose(2, 0, 1)
+
+
+def picture_size(content: bytes) -> tuple[int, int]:
+    """Return width and height of a picture as it lies in the file; nothing is decoded.
+
+    Raises:
+        ValueError: it is no picture, or has more than 178 million pixels.
+        Exception: whatever Pillow raises for a damaged file.
+    """
+    with closing(_open(content)) as file:
+        return file.size
 
 
 _giants = threading.Lock()

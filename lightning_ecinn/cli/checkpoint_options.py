@@ -91,6 +91,6 @@ def fit_to_published(arguments: Namespace, published: Published) -> None:
     network = published.network
     for key in network.keys() - {*DESCRIPTION}:
         arguments[key] = network[key]
-    if len(arguments.dropouts) != len(network["blocks"]):
+    if len(arguments.dropouts or []) != len(network["blocks"]):
         arguments.dropouts = published_dropouts(len(network["blocks"]))
     arguments.init_from = None

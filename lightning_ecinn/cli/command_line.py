@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import pydoc
+import time
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,14 @@ from lightning_ecinn.cli.checkpoint_options import (
     fit_to_published,
 )
 from lightning_ecinn.cli.farewell import say_farewell
+from lightning_ecinn.cli.found import fill_from_checkpoint, fill_from_data
 from lightning_ecinn.cli.options import check_options
 from lightning_ecinn.cli.parsing import ExperimentFile, OneLineErrors
 from lightning_ecinn.cli.requeued import find_stopped_run
 from lightning_ecinn.cli.run_loggers import make_loggers, prepare_wandb, uses_wandb
 from lightning_ecinn.cli.save_config import SaveConfig
 from lightning_ecinn.cli.trainer import ECINNTrainer
+from lightning_ecinn.cli.within import EpochsWithin, counts_epochs
 from lightning_ecinn.commands.unbuilt import UnbuiltModule
 from lightning_ecinn.interruption import Interrupted, find_job
 from lightning_ecinn.runs import new_run_folder
@@ -69,6 +72,7 @@ class ECINNCLI(LightningCLI):
     def __init__(self, args: ArgsType = None):
         self.files = CheckpointFiles()
         self._stopped: Path | None = None
+        self._started = time.monotonic()
         super().__init__(
             pl.LightningModule,
             pl.LightningDataModule,
@@ -119,6 +123,12 @@ class ECINNCLI(LightningCLI):
             default=False,
             help="Run `test` on the best checkpoint when `fit` has finished.",
         )
+        parser.add_argument(
+            "--minutes",
+            type=float | None,
+            default=None,
+            help="About how long `fit` is to take: trainer.max_epochs is counted to fit.",
+        )
         parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
         parser.set_defaults({f"checkpoint.{name}": value for name, value in CHECKPOINT.items()})
         parser.add_lightning_class_args(BuildClassMeans, "class_means")
@@ -167,9 +177,11 @@ class ECINNCLI(LightningCLI):
         elif not issubclass(module, DescribedModule):
             return
         elif options.ckpt_path is not None:
-            config = self.files.look(options.ckpt_path, module.entry).config
+            checkpoint = self.files.look(options.ckpt_path, module.entry)
+            config, path = checkpoint.config, options.ckpt_path
+            fill_from_checkpoint(options, module, path, checkpoint, command == "fit")
             kind = getattr(module, "kind", None)  # only ordinary networks come in kinds
-            fit_to_checkpoint(arguments, options.ckpt_path, config, kind, command == "fit")
+            fit_to_checkpoint(arguments, path, config, kind, command == "fit")
         elif command != "fit" and arguments.get("init_from") is None:
             raise ValueError(
                 f"{command}: there is nothing trained to look at. Give --ckpt_path best, "
@@ -187,8 +199,10 @@ class ECINNCLI(LightningCLI):
             rank_zero_info(f"This job was stopped and goes on from {checkpoint}")
 
     def before_instantiate_classes(self) -> None:
-        """Give the run its folder, and everything that writes files a place in it."""
+        """Find what is null; give the run its folder, and all that writes files a place in it."""
         options = self._options
+        if self.config.subcommand != "compare":  # builds no network but those of checkpoints
+            fill_from_data(options, self._module)
         if self.config.subcommand in PREPARING:
             options.trainer.logger = False  # there is nothing to log
         is_first = getattr(rank_zero_only, "rank", 0) == 0
@@ -216,13 +230,17 @@ class ECINNCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Add loggers where the user chose none, and the callbacks every run has."""
         options = self.config_init[self.subcommand]
+        counted = []
+        if self.subcommand == "fit" and counts_epochs(options):
+            counted = [EpochsWithin(options.minutes, self._options, self._started)]
+            options.trainer.max_epochs = 1  # until then
         if options.trainer.logger in (None, True) and not options.trainer.fast_dev_run:
             name, project = options.experiment, options.wandb_project
             kwargs["logger"] = make_loggers(self.run_folder, name, project)
         if options.checkpoint.dirpath is None:
             # Not in the configuration: who runs config.yaml again gets a folder of their own.
             options.checkpoint.dirpath = str(self.run_folder / "checkpoints")
-        options.trainer.callbacks = self._callbacks(options)
+        options.trainer.callbacks = [*counted, *self._callbacks(options)]
         self._parser(self.subcommand).callback_keys.clear()  # they are among them
         try:
             trainer = super().instantiate_trainer(**kwargs)

@@ -18,7 +18,7 @@ from lightning_ecinn.cli.words import find_values
 from lightning_ecinn.models.checkpoints import KINDS, read_checkpoint
 from lightning_ecinn.runs import CONFIG, find_checkpoint
 
-__all__ = ["add_configuration"]
+__all__ = ["add_configuration", "find_configuration"]
 
 _COMMANDS = ("validate", "test", "predict", "means", "compare", "evaluate")
 _COMMON = (
@@ -26,6 +26,7 @@ _COMMON = (
     "experiment",
     "wandb_project",
     "test_after_fit",
+    "minutes",
     "trainer",
     "model",
     "data",
@@ -55,7 +56,7 @@ def add_configuration(args: ArgsType) -> ArgsType:
     if not checkpoints or any(_is_complete(content) for content in files):
         return args
     found = _checkpoints(checkpoints[-1], words, files)
-    path = next(filter(None, map(_configuration, found)), None)
+    path = next(filter(None, map(find_configuration, found)), None)
     if path is None:
         if not files and not find_values(words, "--data", "--model"):
             _refuse(found)
@@ -102,7 +103,7 @@ def _checkpoints(given: str, words: Sequence[str], files: Sequence[dict[str, Any
     return [find_checkpoint(given, experiment, root, folder)]
 
 
-def _configuration(checkpoint: Path) -> Path | None:
+def find_configuration(checkpoint: Path) -> Path | None:
     """Where a checkpoint's configuration lies: in its run, or beside it under its name."""
     run = checkpoint.parent.parent / CONFIG
     beside = checkpoint.with_suffix(".config.yaml")

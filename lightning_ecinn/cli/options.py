@@ -9,6 +9,9 @@ from pathlib import PurePosixPath, PureWindowsPath
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from lightning_ecinn.cli.errors import one_line
+from lightning_ecinn.training import IBINN
+from lightning_ecinn.training.checks import check_positive
+from lightning_ecinn.training.found import FOUND
 from lightning_ecinn.training.shared import DESCRIPTION
 
 __all__ = ["check_name", "check_options"]
@@ -36,6 +39,8 @@ def check_options(options: Namespace) -> None:
     """
     check_name("experiment", options.get("experiment"))
     check_name("wandb_project", options.get("wandb_project"))
+    if options.get("minutes") is not None:
+        check_positive(minutes=options.minutes)
     for key in ("data", "model"):
         if options.get(key) is not None:
             _check_nulls(key, options[key])
@@ -80,8 +85,11 @@ def _check_nulls(key: str, part: Namespace) -> None:
     nulls -= {*DESCRIPTION}  # the data say these later
     if not nulls:
         return
+    kind = pydoc.locate(part.class_path)
+    if issubclass(kind, IBINN):  # type: ignore[arg-type]
+        nulls -= {*FOUND}
     parser = ArgumentParser(exit_on_error=False)
-    known = parser.add_class_arguments(pydoc.locate(part.class_path), fail_untyped=False)
+    known = parser.add_class_arguments(kind, fail_untyped=False)
     for name in sorted(nulls & {*known}):
         try:
             parser.validate(Namespace({name: None}), skip_required=True, skip_unset=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,19 @@ import yaml
 
 from lightning_ecinn.cli.config_files import read_config
 from lightning_ecinn.runs import CONFIG, STOPPED, runs_folder
+from lightning_ecinn.training.found import FOUND, FOUND_IN_DATA
 
 __all__ = ["find_stopped_run"]
 
 _OF_ONE_RUN = (("ckpt_path",), ("trainer", "default_root_dir"))
 """What differs between a run and the one that goes on with it."""
+
+_FOUND = (
+    ("trainer", "max_epochs"),
+    *(("model", "init_args", name) for name in FOUND),
+    *(("data", "init_args", name) for name in FOUND_IN_DATA),
+)
+"""What a run has found where its configuration was null."""
 
 
 def find_stopped_run(
@@ -33,7 +41,9 @@ def find_stopped_run(
         The note that the run has left, and the checkpoint to go on from; None where no run fits.
     """
     found = []
-    wanted = _without_run(yaml.safe_load(configuration))
+    wanted = yaml.safe_load(configuration)
+    left_out = (*_OF_ONE_RUN, *(keys for keys in _FOUND if _is_null(wanted, keys)))
+    wanted = _without(wanted, left_out)
     for note in runs_folder(experiment, root).glob(f"**/{STOPPED}"):
         try:
             content = dict(json.loads(note.read_text()))
@@ -41,17 +51,26 @@ def find_stopped_run(
         except (OSError, TypeError, ValueError):  # it is of no run of ours
             continue
         checkpoint = Path(content.get("checkpoint") or "none")
-        if content.get("job") == job and _without_run(config) == wanted and checkpoint.is_file():
+        is_same = content.get("job") == job and _without(config, left_out) == wanted
+        if is_same and checkpoint.is_file():
             found.append((note.stat().st_mtime, note, checkpoint))
     return max(found)[1:] if found else None
 
 
-def _without_run(content: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration without what one run alone has."""
+def _without(content: Mapping[str, Any], settings: Iterable[Sequence[str]]) -> dict[str, Any]:
+    """A configuration without some settings, each given by its keys."""
     copied: dict[str, Any] = json.loads(json.dumps(content))
-    for *parents, key in _OF_ONE_RUN:
-        part = copied
-        for parent in parents:
-            part = part.get(parent, {})
-        part.pop(key, None)
+    for *parents, key in settings:
+        _part(copied, parents).pop(key, None)
     return copied
+
+
+def _is_null(content: dict[str, Any], keys: Sequence[str]) -> bool:
+    part = _part(content, keys[:-1])
+    return keys[-1] in part and part[keys[-1]] is None
+
+
+def _part(content: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    for key in keys:
+        content = content.get(key) or {}
+    return content

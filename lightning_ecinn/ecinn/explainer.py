@@ -15,10 +15,10 @@ from lightning_ecinn.ecinn.checks import check_dtype, checked_latents, finite, m
 from lightning_ecinn.ecinn.counterfactuals import Counterfactual
 from lightning_ecinn.ecinn.inference import Inference
 from lightning_ecinn.ecinn.making import make_counterfactuals
-from lightning_ecinn.ecinn.settings import PathSettings
+from lightning_ecinn.ecinn.settings import PathSettings, stored_path
 from lightning_ecinn.ecinn.steps import Alpha, explainable_pairs
 from lightning_ecinn.flows.settings import check_names, is_number
-from lightning_ecinn.models.checkpoints import load_classifier
+from lightning_ecinn.models.checkpoints import read_checkpoint
 from lightning_ecinn.models.classifier import GenerativeClassifier
 from lightning_ecinn.models.inputs import Classes, checked_classes, checked_images
 
@@ -78,7 +78,8 @@ class Explainer:
                 the package: "pretrained:mnist", "pretrained:fake_mnist", "pretrained:mnist_small".
             device: where to compute.
             dtype: ``torch.float32`` or ``torch.float64``; double precision inverts any flow.
-            **kwargs: passed to :class:`Explainer`.
+            **kwargs: passed to :class:`Explainer`; for steps that are not given, the checkpoint's
+                settings hold.
 
         Raises:
             FileNotFoundError: if there is no such file.
@@ -86,7 +87,10 @@ class Explainer:
                 device that can't be computed in or on.
         """
         check_dtype(dtype)
-        return cls(moved(load_classifier(ckpt_path), device, dtype), **kwargs)
+        checkpoint = read_checkpoint(ckpt_path, "classifier")
+        classifier: Any = checkpoint.model()
+        path = stored_path(checkpoint.settings, ckpt_path) | kwargs
+        return cls(moved(classifier, device, dtype), **path)
 
     @property
     def classifier(self) -> GenerativeClassifier:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from numbers import Real
+from typing import Any
 
-__all__ = ["PAPER_STEP", "PathSettings"]
+__all__ = ["PAPER_STEP", "PathSettings", "stored_path"]
 
 PAPER_STEP = (4 / 5, 1 / 2)
 """alpha_1 = 4/5 + alpha_0 / 2 as (offset, slope)."""
@@ -43,6 +45,24 @@ class PathSettings:
             raise ValueError(f"truncation is {self.truncation!r}; give a number from 0 to 1.")
         if not (_is_number(self.confidence) and 0 < self.confidence < 1):
             raise ValueError(f"confidence is {self.confidence!r}; give a number between 0 and 1.")
+
+
+def stored_path(settings: Mapping[str, Any], source: object) -> dict[str, Any]:
+    """Those of a checkpoint's settings that are fields of `PathSettings`.
+
+    Args:
+        settings: of the module in the checkpoint, by name.
+        source: the file, for the message.
+
+    Raises:
+        ValueError: one has a value that it can't have.
+    """
+    found = {one.name: settings[one.name] for one in fields(PathSettings) if one.name in settings}
+    try:
+        PathSettings(**found)
+    except ValueError as error:
+        raise ValueError(f"In {source}, {error}") from None
+    return found
 
 
 def _is_number(value: object) -> bool:

@@ -172,7 +172,7 @@ class GenerativeClassifier(nn.Module):
         return self.preprocessing.inverse(v, clamp=clamp)
 
     def posterior(self, images: Tensor) -> Tensor:
-        """p(y|x) under a uniform prior (Eq. 2), (B, K)."""
+        """p(y|x) under a uniform prior (Eq. 2) at the mixture's temperature, (B, K)."""
         check_images(images, self.image_shape)
         return self.mixture.log_posterior(self.encode(images)[0]).exp()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from operator import index
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +19,16 @@ class GaussianMixture(nn.Module):
         \log p(z|y) = -\tfrac12 \|z - \mu_y\|^2 - \tfrac D2 \log 2\pi, \qquad
         \log p(z) = \log \sum_y w_y \, p(z|y), \qquad w = \mathrm{softmax}(\phi)
 
-    The posterior uses a uniform prior, as the paper does; phi enters the training loss and
-    log p(z).
+    The posterior uses a uniform prior, as the paper does, and a temperature T:
+
+    .. math:: p(y|z) \propto p(z|y)^{1 / T}
+
+    T is 1, the paper's, unless it was fitted after training, so that p(y|z) is how often a class
+    is right (:func:`lightning_ecinn.models.temperature.fit_temperature`); it changes neither the
+    likeliest class nor where two are equally likely. phi enters the training loss and log p(z).
+
+    Attributes:
+        temperature: T, a buffer without dimensions.
 
     Args:
         num_classes: K.
@@ -33,6 +42,8 @@ class GaussianMixture(nn.Module):
         >>> mixture.log_posterior(z.mean(0, keepdim=True)).exp()  # in the middle: a tie
         tensor([[0.5000, 0.5000]], grad_fn=<ExpBackward0>)
     """
+
+    temperature: Tensor
 
     def __init__(self, num_classes: int, num_dims: int):
         super().__init__()
@@ -49,6 +60,7 @@ class GaussianMixture(nn.Module):
             )
         self.component_means = nn.Parameter(_initial_means(num_classes, num_dims))
         self.mixture_logits = nn.Parameter(torch.zeros(num_classes))
+        self.register_buffer("temperature", torch.ones(()))
 
     @property
     def num_classes(self) -> int:
@@ -85,15 +97,15 @@ class GaussianMixture(nn.Module):
         return torch.logsumexp(self.log_weights + self.log_prob_given_class(z), dim=1)
 
     def scores(self, z: Tensor) -> Tensor:
-        """Z . mu_y - ||mu_y||^2 / 2, (B, K): log p(y|z) up to one number per latent.
+        """(z . mu_y - ||mu_y||^2 / 2) / T, (B, K): log p(y|z) up to one number per latent.
 
         Without ||z||^2, which cancels: in float32 it would hide the small differences.
         """
         self.check(z)
-        return self._scores(self.component_means.square().sum(1), z)
+        return self._scores(self.component_means.square().sum(1), z) / self.temperature
 
     def log_posterior(self, z: Tensor) -> Tensor:
-        """Log p(y|z) under a uniform prior (Eq. 2), (B, K)."""
+        """Log p(y|z) under a uniform prior (Eq. 2) at the temperature T, (B, K)."""
         return self.scores(z).log_softmax(1)
 
     def _scores(self, squared_norms: Tensor, z: Tensor) -> Tensor:
@@ -106,6 +118,15 @@ class GaussianMixture(nn.Module):
         if not isinstance(z, Tensor) or z.ndim != 2 or z.shape[1] != self.num_dims or not len(z):
             got = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
             raise ValueError(f"Latents must be (B, {self.num_dims}), got {got}.")
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        """Earlier versions' checkpoints have no temperature: it was 1."""
+        given = state_dict.setdefault(prefix + "temperature", torch.ones_like(self.temperature))
+        if not (given > 0).all():  # a file may state anything
+            raise ValueError(f"its temperature is {given.min().item():g}, which is not positive")
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def mean_distances(self) -> Tensor:
         """||mu_i - mu_j|| for every pair i < j, (K (K - 1) / 2,)."""

@@ -83,6 +83,7 @@ class Published:
         mixture = {
             "component_means": ("mu", self.component_means),
             "mixture_logits": ("phi", self.mixture_logits),
+            "temperature": ("no entry", torch.ones(())),
         }
         _load(classifier.mixture, mixture)
 

@@ -20,6 +20,8 @@ from lightning_ecinn.ecinn.explainer import Explainer
 __all__ = [
     "CorrectImages",
     "draw_baselines",
+    "draw_batches",
+    "draw_images",
     "read_first_images",
     "share_training_batches",
     "show_progress",
@@ -72,6 +74,42 @@ def read_first_images(trainer: pl.Trainer, split: SplitName, limit: int) -> tupl
             break
     all_images, all_labels = (torch.cat(column) for column in zip(*parts, strict=True))
     return all_images[:limit].cpu(), all_labels[:limit].cpu()
+
+
+def draw_batches(
+    trainer: pl.Trainer, split: SplitName, generator: torch.Generator, batch_size: int
+) -> Iterable[Any]:
+    """All images of a split in an order drawn from the generator, without augmentation.
+
+    A loader that is not ours keeps its batch size, and its order where it has no data set of known
+    length.
+    """
+    datamodule = getattr(trainer, "datamodule", None)
+    if isinstance(datamodule, InMemoryDataModule):
+        dataset = datamodule.dataset(split)
+        chunks = torch.randperm(len(dataset), generator=generator).split(batch_size)
+        return DataLoader(dataset, None, sampler=chunks, generator=torch.Generator())  # type: ignore[arg-type]
+    loader = _own_loader(trainer, split)
+    if not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset):
+        return loader
+    if loader.batch_sampler is None:
+        return loader
+    order = torch.randperm(len(loader.dataset), generator=generator)  # type: ignore[arg-type]
+    return _rebuilt(loader, order.tolist())
+
+
+def draw_images(
+    trainer: pl.Trainer, split: SplitName, limit: int, seed: int
+) -> tuple[Tensor, Tensor]:
+    """Up to `limit` images of a split and their labels, on the CPU, drawn by seed."""
+    generator, parts, count = torch.Generator().manual_seed(seed), [], 0
+    for images, labels, *_ in draw_batches(trainer, split, generator, limit):
+        parts.append((images, torch.as_tensor(labels)))
+        count += len(images)
+        if count >= limit:
+            break
+    images, labels = (torch.cat(column)[:limit].cpu() for column in zip(*parts, strict=True))
+    return images, labels.long()
 
 
 def _own_loader(trainer: pl.Trainer, split: SplitName) -> Iterable[Any]:

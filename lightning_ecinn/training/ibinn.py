@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Literal
 
 import torch
@@ -34,6 +34,7 @@ from lightning_ecinn.training.first_batch import (
     images_and_labels,
     more_than_one_value,
 )
+from lightning_ecinn.training.found import refuse_null
 from lightning_ecinn.training.losses import (
     IBLoss,
     bits_per_dim,
@@ -41,7 +42,9 @@ from lightning_ecinn.training.losses import (
     information_bottleneck_loss,
 )
 from lightning_ecinn.training.optimisers import OptimiserSettings, configure_ib_inn
-from lightning_ecinn.training.plain import make_plain, plain
+from lightning_ecinn.training.plain import plain
+from lightning_ecinn.training.realism import Realism
+from lightning_ecinn.training.settings import IBINNSettings
 from lightning_ecinn.training.shared import (
     DescribedModule,
     Stage,
@@ -54,16 +57,6 @@ from lightning_ecinn.training.shared import (
 from lightning_ecinn.training.start import start_from
 
 __all__ = ["IBINN"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class IBINNSettings(PathSettings, OptimiserSettings, ClassifierSettings):
-    """What `IBINN` hands on: to the classifier, the optimiser and the explainer."""
-
-    def __post_init__(self) -> None:
-        make_plain(self)
-        for kind in (PathSettings, OptimiserSettings, ClassifierSettings):
-            kind.__post_init__(self)  # type: ignore[arg-type]
 
 
 class IBINN(DescribedModule):
@@ -91,7 +84,8 @@ class IBINN(DescribedModule):
         reversible: compute activations again in the backward pass instead of keeping them:
             memory flat in depth, steps about half as long again. Checkpoints stay the same.
         **settings: of the network, see :class:`ClassifierSettings` and :class:`FlowSettings`; of
-            the optimiser, :class:`OptimiserSettings`; of counterfactuals, :class:`PathSettings`.
+            the optimiser, :class:`OptimiserSettings`; of counterfactuals, :class:`PathSettings`;
+            of a critic that makes them look real, :class:`RealismSettings`.
 
     `IBINN.load_from_checkpoint` gives a module in training mode, as Lightning does, in which
     dropout and batch norm make other numbers: call ``eval()`` before using it, or explain with
@@ -129,6 +123,7 @@ class IBINN(DescribedModule):
         check_description(image_shape, num_classes)
         rename_earlier(settings)
         check_known(settings, IBINNSettings, "IBINN")
+        refuse_null(noise=noise, **settings)
         handed_on = IBINNSettings(**settings)
         settings.update(asdict(handed_on))
         # A checkpoint needs no other file to start from.
@@ -145,6 +140,7 @@ class IBINN(DescribedModule):
         self.classifier = GenerativeClassifier(image_shape, num_classes, class_names, **network)
         if init_from is not None:
             start_from(self.classifier, init_from)
+        self.realism = Realism(self.classifier, handed_on) if handed_on.realism else None
         if channels_last:
             self.classifier.to(memory_format=torch.channels_last)
 
@@ -177,6 +173,11 @@ class IBINN(DescribedModule):
 
     # Training: the same images in the same noise, whatever happened before the step.
 
+    def on_train_start(self) -> None:
+        """Let the critic know how long the training is."""
+        if self.realism is not None:
+            self.realism.begin(self.trainer)
+
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed noise and dropout by step, so that a resumed run repeats the original."""
         seed_step(self)
@@ -190,7 +191,8 @@ class IBINN(DescribedModule):
         with more_than_one_value():
             logits, loss = self._loss(v, labels)
         self._log_loss("train", loss, logits, labels)
-        return loss.total.mean()
+        total = loss.total.mean()
+        return total if self.realism is None else total + self.realism.loss(self, images, labels)
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Log loss, accuracy and both kinds of bits per dimension."""
@@ -226,8 +228,9 @@ class IBINN(DescribedModule):
         )
 
     def configure_optimizers(self) -> Any:
-        """Three parameter groups: network, component means, mixture weights."""
-        return configure_ib_inn(self, self.classifier, self._settings)
+        """Three parameter groups: network, component means, mixture weights; a critic's, if any."""
+        critic = None if self.realism is None else self.realism.critic
+        return configure_ib_inn(self, self.classifier, self._settings, critic)
 
     def _loss(self, v: Tensor, labels: Tensor) -> tuple[Tensor, IBLoss]:
         """Logits (B, K) and the loss per image of flow inputs v."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
+from torch import nn
 
 from lightning_ecinn.models import GenerativeClassifier
 from lightning_ecinn.training.checks import (
@@ -103,18 +104,23 @@ class AdamWSettings:
 
 
 def configure_ib_inn(
-    module: pl.LightningModule, classifier: GenerativeClassifier, settings: Any
+    module: pl.LightningModule,
+    classifier: GenerativeClassifier,
+    settings: Any,
+    critic: nn.Module | None = None,
 ) -> dict[str, Any]:
     """Lightning's configuration of optimiser and schedule, for a module that trains a classifier.
 
-    Three parameter groups: network, component means, mixture weights.
+    Three parameter groups: network, component means, mixture weights; a fourth of a critic's.
 
     Args:
         module: attached to the trainer.
         classifier: what is trained.
         settings: has the fields of :class:`OptimiserSettings`, as the module's ``hparams`` do.
+        critic: what is trained beside it, if anything is.
     """
-    optimizer = _grouped(classifier, settings, fused=module.device.type in ("cpu", "cuda"))
+    fused = module.device.type in ("cpu", "cuda")
+    optimizer = _grouped(classifier, settings, critic, fused=fused)
     if settings.schedule == "onecycle":
         return _one_cycle(module, optimizer, settings.warmup)
     scheduler = torch.optim.lr_scheduler.MultiStepLR(
@@ -138,7 +144,7 @@ def adamw(module: pl.LightningModule, settings: Any) -> Any:
 
 
 def _grouped(
-    classifier: GenerativeClassifier, settings: Any, *, fused: bool
+    classifier: GenerativeClassifier, settings: Any, critic: nn.Module | None, *, fused: bool
 ) -> torch.optim.Optimizer:
     """The optimiser; fused it is one pass over hundreds of small tensors."""
     mixture = classifier.mixture
@@ -148,6 +154,8 @@ def _grouped(
         {"params": [mixture.component_means], "lr": settings.lr * settings.means_lr_factor},
         {"params": [mixture.mixture_logits]},
     ]
+    if critic is not None:
+        groups.append({"params": list(critic.parameters()), "lr": settings.critic_lr})
     options = {"lr": settings.lr, "weight_decay": 0.0, "fused": fused}
     if settings.optimizer == "sgd":
         groups[1]["momentum"] = settings.means_momentum
@@ -157,6 +165,8 @@ def _grouped(
         )
     else:
         adam = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
+        if critic is not None:  # without momentum: what it judges changes all the time
+            groups[3]["betas"] = (0.0, 0.99)
         optimizer = adam(groups, betas=tuple(settings.betas), **options)
     # With 16-bit precision Lightning is to unscale the gradients, before it clips them.
     optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]

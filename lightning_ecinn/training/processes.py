@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
-from typing import Any
+from collections.abc import Generator, Sized
+from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 import torch
 
-__all__ = ["gather", "only_repeats"]
+__all__ = ["gather", "on_the_first", "only_repeats"]
+
+T = TypeVar("T")
 
 
 def gather(trainer: pl.Trainer, mine: Any) -> list[Any] | None:
@@ -23,6 +25,27 @@ def gather(trainer: pl.Trainer, mine: Any) -> list[Any] | None:
     parts = [None] * trainer.world_size if trainer.is_global_zero else None
     torch.distributed.gather_object(mine, parts)
     return parts
+
+
+def on_the_first(trainer: pl.Trainer, work: Generator[None, None, T]) -> T:
+    """What the work of the first process ends with, on every process.
+
+    The others wait for each part of it, from one ``yield`` to the next, so that none waits longer
+    than processes have patience, which are 10 minutes on GPUs.
+
+    Args:
+        trainer: whose processes.
+        work: raises nothing but what ends all of them.
+    """
+    going, found = True, None
+    while going:
+        if trainer.is_global_zero:
+            try:
+                next(work)
+            except StopIteration as end:
+                going, found = False, end.value
+        going, found = trainer.strategy.broadcast((going, found))
+    return found  # type: ignore[return-value]
 
 
 def only_repeats(trainer: pl.Trainer) -> bool:

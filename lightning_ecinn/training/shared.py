@@ -18,6 +18,7 @@ from lightning_ecinn import shipped
 from lightning_ecinn.models.checkpoints import read_checkpoint
 from lightning_ecinn.training.checkpoint_files import is_local
 from lightning_ecinn.training.first_batch import check_labels_on_cpu
+from lightning_ecinn.training.fitted_step import store_fitted_step, take_fitted_step, use_step
 from lightning_ecinn.training.plain import keep_readable, plain
 from lightning_ecinn.training.processes import only_repeats
 from lightning_ecinn.training.resuming import go_on, has_tuner
@@ -91,6 +92,7 @@ class DescribedModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store what builds the model again, so that whoever loads it needs nothing else."""
         checkpoint[self.entry] = plain(self._model.config)
+        store_fitted_step(self, checkpoint)
         keep_readable(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -99,6 +101,9 @@ class DescribedModule(pl.LightningModule):
             check_same_images(checkpoint[self.entry], plain(self._model.config))
         if self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
             go_on(self, checkpoint, self.optimiser)
+            use_step(self, None)  # it was fitted to weights that are about to change
+        else:
+            take_fitted_step(self, checkpoint, is_configured=self._trainer is not None)
 
 
 def check_precision(trainer: pl.Trainer) -> None:

@@ -84,7 +84,8 @@ def test_the_shared_flags_say_the_same_everywhere():
 
 
 def test_settings_become_attributes():
-    values = {"batch_size": 3, "eval_batch_size": 4, "seed": 5, "max_shift": 1, "flip": True}
+    values = {"batch_size": 3, "eval_batch_size": 4, "seed": 5, "max_shift": 1}
+    values |= {"flip": True, "balanced": True}
     data = Users(**values, predict_split="val")
     assert {name: getattr(data, name) for name in NAMES} == {**values, "predict_split": "val"}
     assert data.val_size == 10
