@@ -89,14 +89,33 @@ def time_batches(
 ) -> BatchSeconds:
     """Time a few training steps and a validation batch, by a trainer of its own on a copy.
 
+    Where a critic joins the training later, its steps are timed too: the average counts.
+
     Args:
         module: is copied.
         data: has been set up.
         **trainer: settings of a :class:`pytorch_lightning.Trainer` that make steps slow or fast.
     """
+    batch = _timed(module, data, trainer, with_critic=False)
+    if (realism := getattr(module, "realism", None)) is None:
+        return batch
+    begins = realism.settings.realism_from
+    slower = _timed(module, data, trainer, with_critic=True)
+    return batch._replace(train=begins * batch.train + (1 - begins) * slower.train)
+
+
+def _timed(
+    module: pl.LightningModule,
+    data: pl.LightningDataModule,
+    trainer: dict[str, Any],
+    *,
+    with_critic: bool,
+) -> BatchSeconds:
     watch = _Stopwatch()
     # Not the trainer that the module may have, nor what hangs on it.
-    duplicate = copy.deepcopy(module, {id(module._trainer): None})
+    duplicate: Any = copy.deepcopy(module, {id(module._trainer): None})
+    if with_critic:
+        duplicate.realism.from_the_start()
     with _unnoticed():
         pl.Trainer(
             **{"devices": 1, "plugins": [LightningEnvironment()], **trainer},

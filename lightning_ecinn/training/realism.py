@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
@@ -33,7 +33,7 @@ __all__ = ["Realism", "RealismLoss", "RealismSettings"]
 HEAD_START = 0.2
 """Share of its own time in which the critic learns and nobody listens to it yet."""
 
-PENALTY, PENALTY_EVERY = 0.003, 16
+PENALTY, PENALTY_EVERY = 0.01, 16
 """Weight of the critic's squared gradient at images, and in which steps it is taken (R1 of
 Mescheder et al., arXiv 1801.04406, "lazy" as in Karras et al., arXiv 1912.04958)."""
 
@@ -110,13 +110,17 @@ class Realism(nn.Module):
         super().__init__()
         num_classes = classifier.num_classes
         self.settings = settings
-        self._steps = math.inf
+        self._steps, self._head_start = math.inf, HEAD_START
         for layer in classifier.flow.modules():
             if isinstance(layer, _BatchNorm):
                 layer.momentum = BATCH_NORM_MOMENTUM
         self.critic = Critic(classifier.image_shape, num_classes, settings.critic_width)
         self.register_buffer("class_means", torch.zeros(num_classes, classifier.num_dims))
         self.register_buffer("batches", torch.zeros(num_classes, dtype=torch.long))
+
+    def from_the_start(self) -> None:
+        """Let the critic be there, and be listened to, from the first step on."""
+        self.settings, self._head_start = replace(self.settings, realism_from=0.0), 0.0
 
     def begin(self, trainer: pl.Trainer) -> None:
         """Note how many steps a training has.
@@ -148,7 +152,7 @@ class Realism(nn.Module):
             labels,
             module.hparams["convincing_step"],
             count=max(round(self.settings.realism_share * len(images)), 1),
-            listened=step >= begins + HEAD_START * (self._steps - begins),
+            listened=step >= begins + self._head_start * (self._steps - begins),
             penalised=step % PENALTY_EVERY == 0,
         )
         names = "train/realism", "train/critic", "train/closeness"

@@ -66,3 +66,20 @@ def test_a_loader_of_one_batch_is_gone_through_again():
 def test_minutes_must_be_positive():
     with pytest.raises(ValueError, match="minutes is 0; give a positive number"):
         epochs_within(ibinn(), Data(), 0)
+
+
+def test_steps_with_a_critic_are_timed_too(monkeypatch):
+    seconds = {False: BatchSeconds(1.0, 0.5), True: BatchSeconds(3.0, 9.0)}
+    monkeypatch.setattr(minutes, "_timed", lambda *_, with_critic, **__: seconds[with_critic])
+    module = ibinn(realism=1.0, realism_from=0.75, optimizer="adamw")
+    assert time_batches(module, Data()) == (0.75 * 1.0 + 0.25 * 3.0, 0.5)
+    assert time_batches(ibinn(), Data()) == (1.0, 0.5)
+
+
+def test_timing_leaves_the_critic_as_it_was():
+    module = ibinn(realism=1.0, realism_from=0.75, optimizer="adamw", critic_width=4)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    assert time_batches(module, Data()).train > 0
+    assert module.realism.settings.realism_from == 0.75
+    for name, value in module.state_dict().items():
+        assert torch.equal(value, before[name]), name
