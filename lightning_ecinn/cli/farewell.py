@@ -34,6 +34,7 @@ def say_farewell(folder: Path, metrics: Mapping[str, float | None], after_fit: b
         found = [f"{key} {_number(metrics[key])}" for key in keys if key in metrics]
         if found:
             lines.append(", ".join(found) + note)
+    lines += _verdict(metrics)
     lines.append(f"This run lies in {plain(str(folder))}")
     written = [*folder.glob("pictures/*.png"), *folder.glob("checkpoints/*.ckpt")]
     lines += [f"  {plain(str(path.relative_to(folder)))}" for path in sorted(written)]
@@ -43,6 +44,17 @@ def say_farewell(folder: Path, metrics: Mapping[str, float | None], after_fit: b
     for remark in remarks:
         if remark.fails:
             raise ValueError(remark.text)
+
+
+def _verdict(metrics: Mapping[str, float | None]) -> list[str]:
+    """What a judge beside the training said, if there was one."""
+    accuracy, seen = metrics.get("judge/accuracy"), metrics.get("judge/agreement")
+    if accuracy is None or seen is None:
+        return []
+    return [
+        f"An independent network of {100 * accuracy:.1f} % sees the target in {100 * seen:.1f} % "
+        "of the convincing counterfactuals"
+    ]
 
 
 def _number(value: float | None) -> str:

@@ -61,6 +61,14 @@ def test_predictions_come_back_on_the_command_line_too(tiny, tmp_path, trained):
     assert (tmp_path / "out" / "counterfactuals.npz").exists()
 
 
+def test_what_a_judge_saw_is_said_at_the_end(tmp_path, capsys):
+    say_farewell(tmp_path, {"judge/accuracy": 0.986, "judge/agreement": 0.94}, after_fit=True)
+    said = capsys.readouterr().out
+    assert "An independent network of 98.6 % sees the target in 94.0 % of the convincing" in said
+    say_farewell(tmp_path, {"judge/accuracy": 0.986, "judge/agreement": None}, after_fit=True)
+    assert "independent" not in capsys.readouterr().out
+
+
 def test_the_farewell_says_what_is_no_number_and_what_failed(tmp_path, capsys):
     there = SimpleNamespace(default_root_dir=str(tmp_path), is_global_zero=True)
     with pytest.warns(UserWarning, match="no picture"):
