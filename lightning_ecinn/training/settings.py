@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal  # noqa: F401 (the parser looks here for the names of inherited types)
 
 from lightning_ecinn.ecinn.settings import PathSettings
 from lightning_ecinn.models.classifier import ClassifierSettings
