@@ -14,7 +14,7 @@ from lightning_ecinn.callbacks.new_files import save_new
 from lightning_ecinn.callbacks.remarks import going_on
 from lightning_ecinn.models import GenerativeClassifier, Network, load_network
 from lightning_ecinn.training import SmallCNN
-from lightning_ecinn.training.judge import checkpoint_of
+from lightning_ecinn.training.shared import checkpoint_of
 
 __all__ = ["JUDGE", "earlier_judge", "keep_judge"]
 

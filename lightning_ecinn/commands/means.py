@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -14,6 +13,7 @@ from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from lightning_ecinn.callbacks import BuildClassMeans
 from lightning_ecinn.runs import CONFIG
 from lightning_ecinn.training import IBINN
+from lightning_ecinn.training.shared import checkpoint_of
 from lightning_ecinn.whole_files import WriteError, write_whole
 
 __all__ = ["MeansSettings", "build_means", "find_free_file", "save_module", "save_with_means"]
@@ -100,14 +100,7 @@ def save_module(trainer: pl.Trainer, model: IBINN, path: Path) -> None:
     """
     if not trainer.is_global_zero:
         return
-    checkpoint: dict[str, Any] = {
-        "state_dict": {key: value.cpu() for key, value in model.state_dict().items()},
-        "hyper_parameters": dict(model.hparams),
-        "pytorch-lightning_version": pl.__version__,
-        "epoch": 0,
-        "global_step": 0,
-    }
-    model.on_save_checkpoint(checkpoint)
+    checkpoint = checkpoint_of(model)
     with write_whole(path) as file:
         torch.save(checkpoint, file)
     rank_zero_info(f"Wrote {path}")

@@ -48,12 +48,7 @@ class Critic(nn.Module):
         """Scores (B, K) of pictures (B, C, H, W) in [0, 1]."""
         return self.head(self.body(_GAIN * (2 * pictures - 1)))
 
-    def of(self, pictures: Tensor, classes: Tensor) -> Tensor:
-        """Scores (B,) of pictures (B, C, H, W) for one class each, (B,)."""
-        return self(pictures).gather(1, classes.unsqueeze(1)).squeeze(1)
-
-    def fixed(self, pictures: Tensor, classes: Tensor) -> Tensor:
+    def fixed(self, pictures: Tensor) -> Tensor:
         """The same scores, through which gradients reach the pictures and not the critic."""
         weights = {name: value.detach() for name, value in self.named_parameters()}
-        scores = torch.func.functional_call(self, weights, (pictures,))
-        return scores.gather(1, classes.unsqueeze(1)).squeeze(1)
+        return torch.func.functional_call(self, weights, (pictures,))

@@ -23,7 +23,7 @@ from lightning_ecinn.models import GenerativeClassifier
 from lightning_ecinn.training.batches import draw_batches
 from lightning_ecinn.training.networks import SmallCNN
 
-__all__ = ["checkpoint_of", "moved_about", "new_judge", "train_judge"]
+__all__ = ["moved_about", "new_judge", "train_judge"]
 
 _WIDTHS = (16, 32, 48, 64)
 _SMALLEST = 4
@@ -110,19 +110,6 @@ def moved_about(images: Tensor, generator: torch.Generator, flip: bool) -> Tenso
     each = torch.arange(count)[:, None, None]
     moved = images.permute(0, 2, 3, 1)[each, rows[:, :, None], columns[:, None, :]]
     return moved.permute(0, 3, 1, 2)
-
-
-def checkpoint_of(module: SmallCNN) -> dict[str, Any]:
-    """A checkpoint of a network that no trainer has trained, as `fit` writes them."""
-    checkpoint: dict[str, Any] = {
-        "state_dict": {key: value.cpu() for key, value in module.state_dict().items()},
-        "hyper_parameters": dict(module.hparams),
-        "pytorch-lightning_version": pl.__version__,
-        "epoch": 0,
-        "global_step": 0,
-    }
-    module.on_save_checkpoint(checkpoint)
-    return checkpoint
 
 
 @torch.enable_grad()

@@ -24,6 +24,7 @@ from lightning_ecinn.ecinn.steps import alpha_convincing, alpha_tipping, class_d
 from lightning_ecinn.flows.settings import is_whole
 from lightning_ecinn.models import GenerativeClassifier
 from lightning_ecinn.models.critic import Critic
+from lightning_ecinn.models.inputs import as_float
 from lightning_ecinn.training.checks import check_not_negative, check_positive, check_share
 from lightning_ecinn.training.shared import log_epoch
 from lightning_ecinn.training.steps import count_steps_left
@@ -196,19 +197,18 @@ class Realism(nn.Module):
                 made, target, distance = self._counterfactuals(
                     classifier, images[:count], convincing_step
                 )
-            grey = images.to(made) / 255 if images.dtype == torch.uint8 else images.to(made)
-            real = _dithered(grey).requires_grad_(penalised)
+            real = _dithered(as_float(images, made.dtype)).requires_grad_(penalised)
             fake = _dithered(made)
             scores = self.critic(real)
             own = _pick(scores, labels)
             others = _pick(scores, _other(labels, classifier.num_classes))
             critic = F.softplus(-own).mean() + F.softplus(others).mean() / 2
-            critic = critic + F.softplus(self.critic.of(fake.detach(), target)).mean() / 2
+            critic = critic + F.softplus(_pick(self.critic(fake.detach()), target)).mean() / 2
             if penalised:
                 (slope,) = torch.autograd.grad(own.sum(), real, create_graph=True)
                 weight = PENALTY * PENALTY_EVERY / 2
                 critic = critic + weight * slope.square().flatten(1).sum(1).mean()
-            network = F.softplus(-self.critic.fixed(fake, target)).mean()
+            network = F.softplus(-_pick(self.critic.fixed(fake), target)).mean()
         return RealismLoss(network, critic, distance)
 
     def _counterfactuals(
@@ -216,16 +216,16 @@ class Realism(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Pictures (B, C, H, W) in [0, 1], their targets (B,), and the mean of abs(c - x)."""
         mu = classifier.mixture.component_means
-        z, _ = classifier.encode(images)
-        source = classifier.mixture.log_posterior(z.detach()).argmax(1)
+        z, _ = classifier.flow(classifier.preprocessing(images), jac=False)
+        source = classifier.mixture.scores(z.detach()).argmax(1)
         self._follow(z.detach(), source)
         target = _other(source, classifier.num_classes)
         direction = class_direction(self.class_means, source, target)
         alpha_0 = alpha_tipping(z, direction, mu[source], mu[target])
         alpha = alpha_convincing(alpha_0, step).unsqueeze(1)
         made = classifier.decode(z + alpha * direction, clamp=False)
-        grey = images.to(made) / 255 if images.dtype == torch.uint8 else images.to(made)
-        return made.clamp(0, 1), target, (made - grey).abs().mean()
+        distance = (made - as_float(images, made.dtype)).abs().mean()
+        return made.clamp(0, 1), target, distance
 
     @torch.no_grad()
     def _follow(self, z: Tensor, source: Tensor) -> None:

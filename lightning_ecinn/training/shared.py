@@ -32,6 +32,7 @@ __all__ = [
     "changed_pixels",
     "check_precision",
     "check_same_images",
+    "checkpoint_of",
     "log_epoch",
     "seed_step",
 ]
@@ -104,6 +105,23 @@ class DescribedModule(pl.LightningModule):
             use_step(self, None)  # it was fitted to weights that are about to change
         else:
             take_fitted_step(self, checkpoint, is_configured=self._trainer is not None)
+
+
+def checkpoint_of(module: DescribedModule) -> dict[str, Any]:
+    """A checkpoint of a module as it is, whether or not a trainer has trained it, as `fit` writes.
+
+    Args:
+        module: whose weights are copied to the CPU, if they are not there.
+    """
+    checkpoint: dict[str, Any] = {
+        "state_dict": {key: value.cpu() for key, value in module.state_dict().items()},
+        "hyper_parameters": dict(module.hparams),
+        "pytorch-lightning_version": pl.__version__,
+        "epoch": 0,
+        "global_step": 0,
+    }
+    module.on_save_checkpoint(checkpoint)
+    return checkpoint
 
 
 def check_precision(trainer: pl.Trainer) -> None:

@@ -24,19 +24,23 @@ def data(bars, **settings):
     return MNIST(source="full", root=str(bars), val_size=20, **settings)
 
 
+def give_means(flow, dataset):
+    """Let a flow's means, of its mixture and of its classes, be those of the latents by label."""
+    with torch.no_grad():
+        z, _ = flow.encode(dataset.images)
+        means = [z[dataset.labels == k].mean(0) for k in range(flow.num_classes)]
+        flow.mixture.component_means.copy_(torch.stack(means))
+        flow.class_means.copy_(torch.stack(means))
+    flow.class_counts.fill_(20)
+
+
 @pytest.fixture(scope="module", name="models")
 def make_models(bars, tmp_path_factory):
     """Checkpoints of a flow whose means are those of the bars, and of its judges."""
     folder = tmp_path_factory.mktemp("models")
     torch.manual_seed(0)
     flow = GenerativeClassifier(SHAPE, 10, **SMALL).eval()
-    dataset = data(bars).dataset("train")
-    with torch.no_grad():
-        z, _ = flow.encode(dataset.images)
-        means = torch.stack([z[dataset.labels == k].mean(0) for k in range(10)])
-        flow.mixture.component_means.copy_(means)
-        flow.class_means.copy_(means)
-    flow.class_counts.fill_(20)
+    give_means(flow, data(bars).dataset("train"))
     oracle, encoders = ConvNetwork(SHAPE, 10, widths=(4,)), Autoencoders(SHAPE, 10, width=1)
     stored = {"hyper_parameters": {"step": [0.9, 0.25]}}
     return {

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from evaluating import make_evaluate, make_models, rows_of, save  # noqa: F401 (fixtures)
+from evaluating import give_means, make_evaluate, make_models, rows_of, save  # noqa: F401 (fixtures)
 
 from lightning_ecinn import ConvNetwork, DrawnFaces, GenerativeClassifier
 from lightning_ecinn.cli.main import main
@@ -72,13 +72,7 @@ def make_faces(tmp_path):
     torch.manual_seed(0)
     small = {"blocks": [1, 1], "widths": [4, 4], "dropouts": [0, 0], "fc_width": 8}
     flow = GenerativeClassifier((3, 16, 16), 2, class_names=drawn.class_names, **small).eval()
-    dataset = drawn.dataset("test")
-    with torch.no_grad():
-        z, _ = flow.encode(dataset.images)
-        means = torch.stack([z[dataset.labels == k].mean(0) for k in range(2)])
-        flow.mixture.component_means.copy_(means)
-        flow.class_means.copy_(means)
-    flow.class_counts.fill_(8)
+    give_means(flow, drawn.dataset("test"))
     lipstick = ConvNetwork((3, 16, 16), 2, widths=(4,))
     (tmp_path / "faces.yaml").write_text(
         "trainer: {accelerator: cpu, logger: false, enable_progress_bar: false}\n"
