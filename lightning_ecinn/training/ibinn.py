@@ -181,6 +181,8 @@ class IBINN(DescribedModule):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed noise and dropout by step, so that a resumed run repeats the original."""
         seed_step(self)
+        if self.realism is not None:
+            self.realism.freeze(self)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """The IB loss of noisy images."""
@@ -189,10 +191,10 @@ class IBINN(DescribedModule):
             self.classifier.preprocessing(images, dequantize=True, noise=self._settings.noise)
         )
         with more_than_one_value():
-            logits, loss = self._loss(v, labels)
+            z, logits, loss = self._loss(v, labels)
         self._log_loss("train", loss, logits, labels)
-        total = loss.total.mean()
-        return total if self.realism is None else total + self.realism.loss(self, images, labels)
+        added = 0 if self.realism is None else self.realism.loss(self, images, labels, z)
+        return loss.total.mean() + added
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Log loss, accuracy and both kinds of bits per dimension."""
@@ -229,11 +231,10 @@ class IBINN(DescribedModule):
 
     def configure_optimizers(self) -> Any:
         """Three parameter groups: network, component means, mixture weights; a critic's, if any."""
-        critic = None if self.realism is None else self.realism.critic
-        return configure_ib_inn(self, self.classifier, self._settings, critic)
+        return configure_ib_inn(self, self.classifier, self._settings, self.realism)
 
-    def _loss(self, v: Tensor, labels: Tensor) -> tuple[Tensor, IBLoss]:
-        """Logits (B, K) and the loss per image of flow inputs v."""
+    def _loss(self, v: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, IBLoss]:
+        """Latents (B, D), logits (B, K) and the loss per image of flow inputs v."""
         flow = self.classifier.flow
         z, log_det = reversible(flow, v) if self._settings.reversible else flow(v)
         logits = self.classifier.mixture.logits(z)
@@ -246,7 +247,7 @@ class IBINN(DescribedModule):
             num_dims=self.classifier.num_dims,
             label_smoothing=self._settings.label_smoothing,
         )
-        return logits, loss
+        return z, logits, loss
 
     def _evaluate(self, stage: Stage, batch: Any, batch_idx: int) -> None:
         """Loss, accuracy and bpd_paper without noise; the exact bpd on dequantised images.
@@ -256,7 +257,7 @@ class IBINN(DescribedModule):
         images, labels = images_and_labels(batch, batch_idx, self.classifier)
         with torch.autocast(self.device.type, enabled=False):
             v = self._memory_format(self.classifier.preprocessing(images))
-            logits, loss = self._loss(v, labels)
+            _, logits, loss = self._loss(v, labels)
             z, log_det = self.classifier.encode(dequantised(images))
             log_prob = self.classifier.mixture.log_prob(z) + log_det
         self._log_loss(stage, loss, logits, labels)
@@ -291,8 +292,7 @@ class IBINN(DescribedModule):
         }
         values = {key: value.detach() for key, value in values.items()}
         log_epoch(self, values, len(labels))
-        share = {f"{stage}/accuracy": accuracy(logits, labels)}
-        log_epoch(self, share, len(labels), prog_bar=True)
+        log_epoch(self, {f"{stage}/accuracy": accuracy(logits, labels)}, len(labels), prog_bar=True)
 
     def _memory_format(self, v: Tensor) -> Tensor:
         if not self._settings.channels_last:

@@ -107,7 +107,7 @@ def configure_ib_inn(
     module: pl.LightningModule,
     classifier: GenerativeClassifier,
     settings: Any,
-    critic: nn.Module | None = None,
+    beside: nn.Module | None = None,
 ) -> dict[str, Any]:
     """Lightning's configuration of optimiser and schedule, for a module that trains a classifier.
 
@@ -117,10 +117,11 @@ def configure_ib_inn(
         module: attached to the trainer.
         classifier: what is trained.
         settings: has the fields of :class:`OptimiserSettings`, as the module's ``hparams`` do.
-        critic: what is trained beside it, if anything is.
+        beside: a module with a critic, trained in a group of its own, and a witness or None,
+            trained as the network is.
     """
     fused = module.device.type in ("cpu", "cuda")
-    optimizer = _grouped(classifier, settings, critic, fused=fused)
+    optimizer = _grouped(classifier, settings, beside, fused=fused)
     if settings.schedule == "onecycle":
         return _one_cycle(module, optimizer, settings.warmup)
     scheduler = torch.optim.lr_scheduler.MultiStepLR(
@@ -144,18 +145,20 @@ def adamw(module: pl.LightningModule, settings: Any) -> Any:
 
 
 def _grouped(
-    classifier: GenerativeClassifier, settings: Any, critic: nn.Module | None, *, fused: bool
+    classifier: GenerativeClassifier, settings: Any, beside: Any, *, fused: bool
 ) -> torch.optim.Optimizer:
     """The optimiser; fused it is one pass over hundreds of small tensors."""
     mixture = classifier.mixture
     network = [p for p in classifier.flow.parameters() if p.requires_grad]
+    if beside is not None and beside.witness is not None:
+        network += beside.witness.parameters()
     groups: list[dict[str, Any]] = [
         {"params": network, "weight_decay": settings.weight_decay},
         {"params": [mixture.component_means], "lr": settings.lr * settings.means_lr_factor},
         {"params": [mixture.mixture_logits]},
     ]
-    if critic is not None:
-        groups.append({"params": list(critic.parameters()), "lr": settings.critic_lr})
+    if beside is not None:
+        groups.append({"params": list(beside.critic.parameters()), "lr": settings.critic_lr})
     options = {"lr": settings.lr, "weight_decay": 0.0, "fused": fused}
     if settings.optimizer == "sgd":
         groups[1]["momentum"] = settings.means_momentum
@@ -165,7 +168,7 @@ def _grouped(
         )
     else:
         adam = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
-        if critic is not None:  # without momentum: what it judges changes all the time
+        if beside is not None:  # without momentum: what it judges changes all the time
             groups[3]["betas"] = (0.0, 0.99)
         optimizer = adam(groups, betas=tuple(settings.betas), **options)
     # With 16-bit precision Lightning is to unscale the gradients, before it clips them.

@@ -9,7 +9,7 @@ from lightning_ecinn.ecinn.settings import PathSettings
 from lightning_ecinn.models.classifier import ClassifierSettings
 from lightning_ecinn.training.optimisers import OptimiserSettings
 from lightning_ecinn.training.plain import make_plain
-from lightning_ecinn.training.realism import RealismSettings
+from lightning_ecinn.training.realism_settings import RealismSettings
 
 __all__ = ["IBINNSettings"]
 

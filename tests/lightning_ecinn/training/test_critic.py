@@ -1,24 +1,40 @@
 """A critic beside the training: who learns what, from exact counterfactuals."""
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from tiny import IMAGES, LABELS, Data, StopAfter, ibinn, trainer
+from torch.nn import BatchNorm2d
 
 from lightning_ecinn import Explainer
-from lightning_ecinn.training.realism import HEAD_START, Realism, RealismSettings, _dithered
+from lightning_ecinn.training.realism import HEAD_START, Realism, _dithered, _partners
+from lightning_ecinn.training.realism_settings import RealismSettings
+from lightning_ecinn.training.witness import running_statistics
 
-SETTINGS = {"realism": 1.0, "critic_width": 4, "optimizer": "adamw"}
+SETTINGS = {"realism": 1.0, "recognition": 1.0, "critic_width": 4, "optimizer": "adamw"}
 
 
 def module(**settings):
     return ibinn(**{**SETTINGS, **settings})
 
 
+def latents(module):
+    with running_statistics(module.classifier.flow):
+        return module.classifier.flow(module.classifier.preprocessing(IMAGES))[0]
+
+
 def losses(module, listened=True, penalised=False, count=24):
+    step, z = module.hparams["convincing_step"], latents(module)
     torch.manual_seed(1)
-    step = module.hparams["convincing_step"]
     return module.realism(
-        module.classifier, IMAGES, LABELS, step, count=count, listened=listened, penalised=penalised
+        module.classifier,
+        IMAGES,
+        LABELS,
+        z,
+        step,
+        count=count,
+        listened=listened,
+        penalised=penalised,
     )
 
 
@@ -28,14 +44,18 @@ def gradients(loss, parameters):
     return [g for g in found if g is not None and g.abs().max() > 0]
 
 
-def test_the_network_learns_from_the_critic_and_the_critic_from_pictures():
+def test_the_network_learns_from_critic_and_witness_and_these_from_pictures():
     one = module()
-    network, critic, distance = losses(one)
-    assert gradients(network, one.classifier.parameters())
-    assert gradients(distance, one.classifier.parameters())
-    assert not gradients(losses(one).network, one.realism.critic.parameters())
+    network, recognition, critic, distance = losses(one)
+    for loss in (network, recognition, distance):
+        assert gradients(loss, one.classifier.parameters())
+    for loss in (losses(one).network, losses(one).recognition):
+        assert not gradients(loss, one.realism.critic.parameters())
+        assert not gradients(loss, one.realism.witness.parameters())
     assert gradients(critic, one.realism.critic.parameters())
     assert not gradients(losses(one).critic, one.classifier.parameters())
+    taught = one.realism.witness.teach(IMAGES, LABELS)
+    assert gradients(taught, one.realism.witness.parameters())
 
 
 def test_nobody_listens_in_the_head_start():
@@ -45,26 +65,29 @@ def test_nobody_listens_in_the_head_start():
     assert gradients(found.critic, one.realism.critic.parameters())
 
 
-def test_gradients_through_the_closed_form_are_those_of_finite_differences():
+@pytest.mark.parametrize("loss", ["distance", "recognition", "network"])
+def test_gradients_through_encoder_class_means_and_decoder_are_finite_differences(loss):
     one = module().double().eval()
-    losses(one)  # the first batch sets the class means
     block = one.classifier.flow.module_list[1].offset
-    (slope,) = torch.autograd.grad(losses(one).distance, block)
-    kept, means = block.detach().clone(), one.realism.class_means.clone()
+
+    def value():
+        one.realism.batches.zero_()  # so that the class means are this batch's alone
+        return getattr(losses(one), loss)
+
+    (slope,) = torch.autograd.grad(value(), block)
     values = []
-    for change in (1e-6, -1e-6):
+    for change in (1e-6, -2e-6):
         with torch.no_grad():
-            block.copy_(kept)
             block[0, 1] += change
-            one.realism.class_means.copy_(means)
-            one.realism.batches.fill_(10**9)  # almost no step away from these means
-            values.append(float(losses(one).distance))
-    assert (values[0] - values[1]) / 2e-6 == pytest.approx(float(slope[0, 1]), rel=0.05)
+        values.append(float(value().detach()))
+    assert abs(slope[0, 1]) > 1e-5
+    assert (values[0] - values[1]) / 2e-6 == pytest.approx(float(slope[0, 1]), rel=1e-5)
 
 
 def test_its_counterfactuals_are_those_of_the_explainer():
     one = module().double().eval()
-    made, target, distance = one.realism._counterfactuals(one.classifier, IMAGES, (0.8, 0.5))
+    means = one.realism._follow(one.classifier, latents(one))
+    made, target, distance = one.realism._counterfactuals(one.classifier, IMAGES, means, (0.8, 0.5))
     one.classifier.class_means.copy_(one.realism.class_means)
     one.classifier.class_counts.fill_(1)
     cf = Explainer(one.classifier).explain(IMAGES, target)
@@ -75,14 +98,46 @@ def test_its_counterfactuals_are_those_of_the_explainer():
 
 def test_class_means_are_those_of_the_first_batch_and_then_follow():
     one = module().double().eval()
-    z, _ = one.classifier.encode(IMAGES)
+    z = latents(one).detach().requires_grad_()
     source = one.classifier.mixture.log_posterior(z).argmax(1)
-    one.realism._follow(z.detach(), source)
+    means = one.realism._follow(one.classifier, z)
     for k in source.unique():
-        torch.testing.assert_close(one.realism.class_means[k], z[source == k].mean(0).detach())
-    before = one.realism.class_means.clone()
-    one.realism._follow(z.detach() + 1, source)
-    torch.testing.assert_close(one.realism.class_means[source[0]], before[source[0]] + 0.5)
+        torch.testing.assert_close(means[k], z[source == k].mean(0))
+    (slope,) = torch.autograd.grad(means[source[0]].sum(), z)
+    share = 1 / float((source == source[0]).sum())
+    torch.testing.assert_close(slope[0], torch.full_like(slope[0], share))
+    before = one.realism.class_means[source[0]].clone()
+    half = z.detach() + 0.01
+    assert torch.equal(one.classifier.mixture.scores(half).argmax(1), source)
+    after = one.realism._follow(one.classifier, half)
+    torch.testing.assert_close(after[source[0]], before + 0.005)
+
+
+def test_a_partner_is_an_image_of_the_target():
+    labels, target = torch.tensor([0, 1, 1, 2, 2, 2]), torch.tensor([2, 0, 1, 3, 1])
+    for seed in range(20):
+        torch.manual_seed(seed)
+        partner, paired = _partners(labels, target)
+        assert paired.tolist() == [True, True, True, False, True]
+        assert torch.equal(labels[partner][paired], target[paired])
+
+
+def test_batch_norm_keeps_what_it_knows_once_the_critic_begins(tmp_path):
+    class Watch(pl.Callback):
+        def __init__(self):
+            self.modes, self.means = [], []
+
+        def on_train_batch_end(self, trainer, pl_module, *_):
+            norms = [m for m in pl_module.classifier.modules() if isinstance(m, BatchNorm2d)]
+            self.modes.append(norms[0].training)
+            self.means.append(norms[0].running_mean.clone())
+
+    watch, one = Watch(), module(realism_from=0.5)
+    trainer(tmp_path, watch, max_epochs=2).fit(one, Data())
+    count = len(watch.modes)
+    assert watch.modes == [True] * (count // 2) + [False] * (count // 2)
+    assert not torch.equal(watch.means[0], watch.means[count // 2 - 1])
+    assert torch.equal(watch.means[count // 2 - 1], watch.means[-1])
 
 
 def test_batch_norm_and_dropout_are_as_they_were():
@@ -118,9 +173,6 @@ def test_before_it_begins_the_training_is_the_papers(tmp_path):
     without = ibinn(optimizer="adamw")
     late = module(realism_from=0.99)
     late.realism.batches.zero_()
-    for layer in late.modules():
-        if isinstance(layer, torch.nn.BatchNorm2d):
-            layer.momentum = 0.1
     for one in (without, late):
         trainer(tmp_path, max_epochs=1).fit(one, Data())
     for name, value in without.classifier.state_dict().items():
@@ -140,7 +192,9 @@ def test_no_critic_is_there_by_default():
         ({"realism_from": 1.0}, "realism_from"),
         ({"realism_share": 1.5}, "realism_share is 1.5; give a number up to 1"),
         ({"critic_width": 0}, "critic_width is 0"),
-        ({"realism": 0.0, "closeness": 1.0}, "without realism no counterfactuals are made"),
+        ({"realism": 0.0, "recognition": 0.0, "closeness": 1.0}, "closeness is 1.0, but without"),
+        ({"realism": 0.0}, "recognition is 1.0, but without realism no counterfactuals are made"),
+        ({"recognition": -1}, "recognition"),
         ({"optimizer": "sgd"}, "set optimizer to adam or adamw"),
     ],
 )
