@@ -28,8 +28,10 @@ from lightning_ecinn.comparison import (
     numbers_table,
     table_row,
 )
+from lightning_ecinn.ecinn import Explainer
+from lightning_ecinn.ecinn.settings import stored_path
 from lightning_ecinn.figures import correlation_matrices, heatmap_table, text_table
-from lightning_ecinn.models.checkpoints import load_model
+from lightning_ecinn.models.checkpoints import read_checkpoint
 from lightning_ecinn.models.classifier import GenerativeClassifier
 from lightning_ecinn.plain_text import plain
 from lightning_ecinn.runs import name_models
@@ -92,7 +94,12 @@ class Comparison:
         self.settings = settings
         self.paths = [str(shipped.resolve(path).absolute()) for path in settings.ckpt_path]
         self.names = settings.names or name_models(self.paths)
-        self.models = [load_model(path) for path in self.paths]
+        checkpoints = [read_checkpoint(path, "classifier", "network") for path in self.paths]
+        self.models: list[Any] = [one.model() for one in checkpoints]
+        # Counterfactuals go as far as the checkpoint says: it may hold a fitted step.
+        self.steps = [
+            stored_path(checkpoint.settings, checkpoint.path) for checkpoint in checkpoints
+        ]
         if set(settings.methods) == {"ecinnh"} and not any(map(explains, self.models)):
             raise ValueError(
                 "compare: no model has class means, and so none has ECINNh, the one method asked "
@@ -144,7 +151,7 @@ class Comparison:
     def _explained(self, images: Tensor, baselines: Tensor | None) -> list[Explained]:
         return [
             explain_by(
-                model,
+                Explainer(model, **steps) if explains(model) else model,
                 images,
                 self.settings.methods,
                 target=self.settings.target if model.num_classes > 2 else None,
@@ -152,7 +159,7 @@ class Comparison:
                 seed=self.settings.seed,
                 name=name,
             )
-            for model, name in zip(self.models, self.names, strict=True)
+            for model, name, steps in zip(self.models, self.names, self.steps, strict=True)
         ]
 
     def _draw_images(

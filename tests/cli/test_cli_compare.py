@@ -5,8 +5,9 @@ import json
 import pytest
 import torch
 
-from lightning_ecinn import ConvNetwork, GenerativeClassifier
+from lightning_ecinn import ConvNetwork, Explainer, GenerativeClassifier
 from lightning_ecinn.cli.main import main
+from lightning_ecinn.commands.compare import CompareSettings, Comparison
 from lightning_ecinn.comparison import FIGURE_9
 from lightning_ecinn.runs import name_models
 
@@ -71,6 +72,19 @@ def test_a_flow_and_a_network_side_by_side(compare, flow, network, capsys):
     out, err = capsys.readouterr()
     assert f"This run lies in {folder}" in out
     assert "stripes ~ bright" in err + out
+
+
+def test_counterfactuals_go_as_far_as_the_checkpoint_says(flow, tmp_path):
+    content = torch.load(flow, weights_only=True)
+    further = tmp_path / "further.ckpt"
+    torch.save({**content, "hyper_parameters": {"convincing_step": [1.5, 0.5]}}, further)
+    comparison = Comparison(CompareSettings(ckpt_path=[flow, str(further)], methods=["ecinnh"]))
+    images = torch.rand(3, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    papers, fitted = comparison._explained(images, None)
+    for found, path in ((papers, flow), (fitted, further)):
+        expected = Explainer.from_checkpoint(path).explain(images, found.target).image
+        torch.testing.assert_close(found.counterfactual, expected)
+    assert not torch.equal(papers.counterfactual, fitted.counterfactual)
 
 
 def test_lists_names_and_models_of_many_classes(compare, flow, trained):
