@@ -193,8 +193,8 @@ class IBINN(DescribedModule):
         with more_than_one_value():
             z, logits, loss = self._loss(v, labels)
         self._log_loss("train", loss, logits, labels)
-        added = 0 if self.realism is None else self.realism.loss(self, images, labels, z)
-        return loss.total.mean() + added
+        own, realism = loss.total.mean(), self.realism
+        return own if realism is None else realism.added_to(own, self, images, labels, z)
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Log loss, accuracy and both kinds of bits per dimension."""

@@ -24,6 +24,7 @@ from lightning_ecinn.ecinn.steps import alpha_convincing, alpha_tipping, class_d
 from lightning_ecinn.models import GenerativeClassifier
 from lightning_ecinn.models.critic import Critic
 from lightning_ecinn.models.inputs import as_float
+from lightning_ecinn.training.balance import Balance
 from lightning_ecinn.training.realism_settings import RealismSettings
 from lightning_ecinn.training.shared import log_epoch
 from lightning_ecinn.training.steps import count_steps_left
@@ -38,8 +39,8 @@ PENALTY, PENALTY_EVERY = 0.0006, 8
 """Weight of the critic's squared gradient at images and counterfactuals, and in which steps it is
 taken (R1 and R2 of Mescheder et al., arXiv 1801.04406, "lazy" as in Karras et al., 1912.04958)."""
 
-MEMORY = 50
-"""Batches over which the class means of a training go."""
+MEMORY = 800
+"""Images of each class over which the class means go: of 100 they are mostly noise."""
 
 
 class RealismLoss(NamedTuple):
@@ -64,7 +65,7 @@ class Realism(nn.Module):
     """
 
     class_means: Tensor
-    batches: Tensor
+    seen: Tensor
 
     def __init__(self, classifier: GenerativeClassifier, settings: RealismSettings):
         super().__init__()
@@ -75,8 +76,9 @@ class Realism(nn.Module):
         self.witness: Witness | None = None
         if settings.recognition:
             self.witness = Witness(classifier.image_shape, num_classes)
+        self.balance = Balance()
         self.register_buffer("class_means", torch.zeros(num_classes, classifier.num_dims))
-        self.register_buffer("batches", torch.zeros(num_classes, dtype=torch.long))
+        self.register_buffer("seen", torch.zeros(num_classes, dtype=torch.long))
 
     def from_the_start(self) -> None:
         """Let the critic be there, and be listened to, from the first step on."""
@@ -108,10 +110,13 @@ class Realism(nn.Module):
                 if isinstance(layer, _BatchNorm):
                     layer.eval()
 
-    def loss(self, module: Any, images: Tensor, labels: Tensor, z: Tensor) -> Tensor:
-        """What is added to the loss of a module's training step, a scalar; logs its parts.
+    def added_to(
+        self, own: Tensor, module: Any, images: Tensor, labels: Tensor, z: Tensor
+    ) -> Tensor:
+        """The loss of a module's training step with what others add, a scalar; logs its parts.
 
         Args:
+            own: the loss without them.
             module: the `IBINN`, attached to its trainer.
             images: of the batch, (B, C, H, W).
             labels: (B,).
@@ -120,7 +125,8 @@ class Realism(nn.Module):
         begins, step = self.settings.realism_from * self._steps, module.global_step
         taught = 0 if self.witness is None else self.witness.teach(images, labels)
         if step < begins:  # DDP waits for each parameter
-            return taught + parameters_to_vector(self.critic.parameters()).sum() * 0
+            return own + taught + parameters_to_vector(self.critic.parameters()).sum() * 0
+        listened = step >= begins + self._head_start * (self._steps - begins)
         loss = self(
             module.classifier,
             images,
@@ -128,18 +134,22 @@ class Realism(nn.Module):
             z.float(),
             module.hparams["convincing_step"],
             count=max(round(self.settings.realism_share * len(images)), 1),
-            listened=step >= begins + self._head_start * (self._steps - begins),
+            listened=listened,
             penalised=step % PENALTY_EVERY == 0,
         )
         names = ("train/realism", "train/recognition", "train/critic", "train/closeness")
         values = {name: value.detach() for name, value in zip(names, loss, strict=True)}
         if self.witness is None:
             del values["train/recognition"]
+        opinions = self.settings.realism * loss.network
+        opinions = opinions + self.settings.recognition * loss.recognition
+        opinions = opinions + self.settings.closeness * loss.distance
+        if listened:
+            weights = [p for p in module.classifier.flow.parameters() if p.requires_grad]
+            values["train/opinions"] = weight = self.balance(own, opinions, weights, step)
+            opinions = weight * opinions
         log_epoch(module, values, len(images))
-        network = self.settings.realism * loss.network
-        network = network + self.settings.recognition * loss.recognition
-        network = network + self.settings.closeness * loss.distance
-        return network + loss.critic + taught
+        return own + opinions + loss.critic + taught
 
     def forward(
         self,
@@ -251,13 +261,13 @@ class Realism(nn.Module):
         means that follow it later, and be convincing only in this moment.
         """
         source = classifier.mixture.scores(z.detach()).argmax(1)
-        counts = torch.bincount(source, minlength=len(self.batches))
+        counts = torch.bincount(source, minlength=len(self.seen))
         sums = torch.zeros_like(self.class_means).index_add(0, source, z)
         present, batch = counts > 0, sums / counts.clamp(min=1).unsqueeze(1)
         with torch.no_grad():
-            self.batches += present
-            weight = (present / self.batches.clamp(1, MEMORY)).unsqueeze(1)
-            self.class_means.lerp_(batch, weight.to(batch))
+            self.seen += counts
+            weight = counts / self.seen.clamp(1, MEMORY).maximum(counts)
+            self.class_means.lerp_(batch, weight.unsqueeze(1).to(batch))
         return self.class_means + present.unsqueeze(1) * (batch - batch.detach())
 
 

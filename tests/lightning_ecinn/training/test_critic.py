@@ -71,7 +71,7 @@ def test_gradients_through_encoder_class_means_and_decoder_are_finite_difference
     block = one.classifier.flow.module_list[1].offset
 
     def value():
-        one.realism.batches.zero_()  # so that the class means are this batch's alone
+        one.realism.seen.zero_()  # so that the class means are this batch's alone
         return getattr(losses(one), loss)
 
     (slope,) = torch.autograd.grad(value(), block)
@@ -172,7 +172,7 @@ def test_it_trains_goes_on_and_explains(tmp_path):
 def test_before_it_begins_the_training_is_the_papers(tmp_path):
     without = ibinn(optimizer="adamw")
     late = module(realism_from=0.99)
-    late.realism.batches.zero_()
+    late.realism.seen.zero_()
     for one in (without, late):
         trainer(tmp_path, max_epochs=1).fit(one, Data())
     for name, value in without.classifier.state_dict().items():
@@ -212,3 +212,14 @@ def test_the_head_start_is_a_share():
     assert 0 < HEAD_START < 1
     assert isinstance(module().realism, Realism)
     assert RealismSettings().realism == 0
+
+
+def test_reversible_training_is_the_same_to_rounding(tmp_path):
+    found = []
+    for reversible in (False, True):
+        one = module(realism_from=0.0, reversible=reversible)
+        trainer(tmp_path, max_epochs=1, gradient_clip_val=8.0).fit(one, Data())
+        assert 0 < float(one.realism.balance.ratio)
+        found.append(one.classifier.state_dict())
+    for name, value in found[0].items():
+        torch.testing.assert_close(found[1][name], value, rtol=1e-3, atol=1e-3, msg=name)
