@@ -85,7 +85,7 @@ class IBINN(DescribedModule):
             memory flat in depth, steps about half as long again. Checkpoints stay the same.
         **settings: of the network, see :class:`ClassifierSettings` and :class:`FlowSettings`; of
             the optimiser, :class:`OptimiserSettings`; of counterfactuals, :class:`PathSettings`;
-            of a critic that makes them look real, :class:`RealismSettings`.
+            of critic and witness that teach it what others see, :class:`RealismSettings`.
 
     `IBINN.load_from_checkpoint` gives a module in training mode, as Lightning does, in which
     dropout and batch norm make other numbers: call ``eval()`` before using it, or explain with
