@@ -219,7 +219,7 @@ def test_reversible_training_is_the_same_to_rounding(tmp_path):
     for reversible in (False, True):
         one = module(realism_from=0.0, reversible=reversible)
         trainer(tmp_path, max_epochs=1, gradient_clip_val=8.0).fit(one, Data())
-        assert 0 < float(one.realism.balance.ratio)
+        assert float(one.realism.balance.ratio) > 0
         found.append(one.classifier.state_dict())
     for name, value in found[0].items():
         torch.testing.assert_close(found[1][name], value, rtol=1e-3, atol=1e-3, msg=name)

@@ -17,7 +17,7 @@ def test_the_weighted_gradient_is_at_most_so_many_times_the_other(factor):
     weight = Balance()(own, added, weights, step=3)
     assert float(weight * factor) == pytest.approx(min(factor, MOST))
     assert not weight.requires_grad
-    assert float((own + added).detach()) == pytest.approx(3 + 3 * factor)  # both graphs are still there
+    assert float((own + added).detach()) == pytest.approx(3 + 3 * factor)
 
 
 def test_it_is_measured_now_and_then_and_averaged():
