@@ -167,7 +167,8 @@ def reestimate_batch_norm(trainer: pl.Trainer, pl_module: IBINN) -> None:
     Every process goes through the same batches in the same order, so that all end with the same
     statistics without exchanging any. Not torch's ``update_bn``: that switches dropout on too.
     """
-    layers = [m for m in pl_module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    kind = nn.modules.batchnorm._BatchNorm  # of a witness, which sees nothing here, they stay
+    layers = [m for m in pl_module.classifier.modules() if isinstance(m, kind)]
     if not layers:
         return
     classifier = pl_module.classifier

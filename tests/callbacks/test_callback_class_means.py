@@ -171,6 +171,14 @@ def test_batch_norm_statistics_are_those_of_the_training_set(tmp_path):
     assert all(torch.equal(keep.state_dict()[key], value) for key, value in before.items())
 
 
+def test_statistics_of_a_witness_stay(tmp_path):
+    module = network(realism=1.0, recognition=1.0, optimizer="adamw")
+    trainer(tmp_path, BuildClassMeans(), max_epochs=1).fit(module, datamodule=PlainBars())
+    norms = [m for m in module.realism.witness.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert norms
+    assert all(m.num_batches_tracked > 0 for m in norms)
+
+
 def test_a_class_nobody_is_classified_as_is_named(tmp_path):
     module = network(lr=1e-30)
     with torch.no_grad():
