@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Critic"]
+__all__ = ["Critic", "through_fixed"]
 
 _SLOPE = 0.2
 _GAIN = 4.0
@@ -50,5 +50,17 @@ class Critic(nn.Module):
 
     def fixed(self, pictures: Tensor) -> Tensor:
         """The same scores, through which gradients reach the pictures and not the critic."""
-        weights = {name: value.detach() for name, value in self.named_parameters()}
-        return torch.func.functional_call(self, weights, (pictures,))
+        return through_fixed(self, pictures)
+
+
+def through_fixed(network: nn.Module, pictures: Tensor) -> Tensor:
+    """What a network says of pictures, so that gradients reach these and not the network.
+
+    Example:
+        >>> network, pictures = torch.nn.Linear(2, 1), torch.ones(1, 2, requires_grad=True)
+        >>> through_fixed(network, pictures).sum().backward()
+        >>> pictures.grad is None, network.weight.grad is None
+        (False, True)
+    """
+    weights = {name: value.detach() for name, value in network.named_parameters()}
+    return torch.func.functional_call(network, weights, (pictures,))

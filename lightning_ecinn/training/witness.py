@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from lightning_ecinn.models.critic import through_fixed
 from lightning_ecinn.models.inputs import as_float
 from lightning_ecinn.models.networks import ConvNetwork
 
@@ -54,10 +55,8 @@ class Witness(nn.Module):
 
     def testify(self, pictures: Tensor, target: Tensor) -> Tensor:
         """Cross-entropy of the targets (B,) in pictures (B, C, H, W), which alone get gradients."""
-        weights = {name: value.detach() for name, value in self.network.named_parameters()}
         with running_statistics(self.network):
-            logits = torch.func.functional_call(self.network, weights, (_noisy(pictures),))
-        return F.cross_entropy(logits, target)
+            return F.cross_entropy(through_fixed(self.network, _noisy(pictures)), target)
 
 
 @contextmanager
