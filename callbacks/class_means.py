@@ -47,7 +47,8 @@ class BuildClassMeans(pl.Callback):
     has no means, not even those of the weights that the training began with.
 
     Args:
-        batch_norm: whether to re-estimate the batch-norm statistics.
+        batch_norm: whether to re-estimate the batch-norm statistics, where training with `realism`
+            has not frozen them.
         significance: level, such as 0.05, at which classes must differ in a latent for their means
             to differ in it, see `significant_means` in ``lightning_ecinn.ecinn.class_means``;
             nothing, as in the paper, keeps every difference.
@@ -103,8 +104,12 @@ class BuildClassMeans(pl.Callback):
             self.build(trainer, pl_module)
 
     def build(self, trainer: pl.Trainer, pl_module: IBINN) -> None:
-        """Re-estimate batch norm if wished, then build the means, for the module as it is."""
-        if self.batch_norm:
+        """Re-estimate batch norm if wished, then build the means, for the module as it is.
+
+        Statistics that were frozen while a critic and a witness looked stay: what these taught was
+        for a network with them.
+        """
+        if self.batch_norm and not _is_frozen(pl_module):
             reestimate_batch_norm(trainer, pl_module)
         build_class_means(trainer, pl_module, self.significance)
 
@@ -209,6 +214,11 @@ def _images(
     hidden = None if shown else True  # None: hidden unless on a terminal
     for batch in tqdm(batches, desc=title, leave=False, mininterval=1.0, disable=hidden):
         yield batch[0].to(pl_module.device)
+
+
+def _is_frozen(module: IBINN) -> bool:
+    """Whether a critic has looked at counterfactuals: since then batch norm is frozen."""
+    return module.realism is not None and bool(module.realism.seen.any())
 
 
 def _forget_class_means(module: IBINN) -> None:

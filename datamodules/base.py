@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import pytorch_lightning as pl
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader, Sampler
 from lightning_ecinn.datamodules.batches.balance import is_unbalanced
 from lightning_ecinn.datamodules.batches.dataset import ImageArrays
 from lightning_ecinn.datamodules.batches.loader import ResumableLoader
+from lightning_ecinn.datamodules.batches.recognition import Recognition, recognise
 from lightning_ecinn.datamodules.batches.samplers import (
     OrderedBatchSampler,
     TrainBatchSampler,
@@ -77,7 +79,7 @@ class InMemoryDataModule(pl.LightningDataModule):
         check_description(image_shape, class_names)
         settings = LoaderSettings(**loader)
         check_at_least(0, val_size=val_size)
-        check_shift(settings.max_shift, image_shape)
+        check_shift(settings.max_shift or 0, image_shape)
         self.image_shape = tuple(image_shape)
         self.class_names = [plain(str(name)) for name in class_names]
         self.val_size = val_size
@@ -101,6 +103,22 @@ class InMemoryDataModule(pl.LightningDataModule):
         if self.balanced is None:
             return is_unbalanced(self.dataset("train").labels)
         return self.balanced
+
+    @cached_property
+    def recognition(self) -> Recognition:
+        """How well a linear classifier knows training images that are changed, and unchanged."""
+        dataset = self.dataset("train")
+        return recognise(dataset.images, dataset.labels)
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether training images are mirrored; as found, where `flip` is None."""
+        return self.recognition.keeps("mirrored") if self.flip is None else self.flip
+
+    @property
+    def moves_by(self) -> int:
+        """Pixels by which training images are translated; as found, where `max_shift` is None."""
+        return int(self.recognition.keeps("moved")) if self.max_shift is None else self.max_shift
 
     def load(self, train: bool) -> tuple[Tensor, Tensor]:
         """Return all training images, or all test images: (N, C, H, W) uint8 and labels (N,).
@@ -191,8 +209,8 @@ class InMemoryDataModule(pl.LightningDataModule):
             dataset,
             self.batch_size,
             self.seed,
-            self.max_shift,
-            self.flip,
+            self.moves_by,
+            self.mirrors,
             **self._ranks(),
             classes=dataset.labels if self.draws_equally else None,
         )

@@ -48,7 +48,8 @@ class CelebAHQ(ImageFilesDataModule):
         resolution: height and width, a multiple of 32 up to 256; the paper has 64 (and 224 for its
             Inception-v3).
         batch_size: training images per batch and process.
-        flip: mirror half of the training images left and right, other ones each epoch.
+        flip: mirror half of the training images left and right, other ones each epoch. None: where
+            a linear classifier still knows held-out images that are mirrored.
         **files: `cache` of `ImageFilesDataModule`, and further fields of `LoaderSettings`.
 
     Raises:
@@ -77,7 +78,7 @@ class CelebAHQ(ImageFilesDataModule):
         resolution: int = 64,
         *,
         batch_size: int = 32,
-        flip: bool = True,
+        flip: bool | None = True,
         **files: Any,
     ) -> None:
         if resolution not in range(32, 257, 32):

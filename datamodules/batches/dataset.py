@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -88,7 +87,7 @@ def _augment(images: Tensor, request: AugmentedIndices) -> Tensor:
 
 
 def translate(images: Tensor, shifts: Tensor) -> Tensor:
-    """Move every image by its own whole number of pixels and fill what comes free with zeros.
+    """Move every image by its own whole number of pixels; what comes free repeats the edge.
 
     Args:
         images: (B, C, H, W), any dtype.
@@ -98,11 +97,9 @@ def translate(images: Tensor, shifts: Tensor) -> Tensor:
         (B, C, H, W), same dtype.
     """
     batch, channels, height, width = images.shape
-    margin = int(shifts.abs().max()) if len(shifts) else 0
-    padded = F.pad(images, (margin,) * 4)
-    rows = margin + torch.arange(height) - shifts[:, :1]
-    columns = margin + torch.arange(width) - shifts[:, 1:]
-    return padded[
+    rows = (torch.arange(height) - shifts[:, :1]).clamp(0, height - 1)
+    columns = (torch.arange(width) - shifts[:, 1:]).clamp(0, width - 1)
+    return images[
         torch.arange(batch)[:, None, None, None],
         torch.arange(channels)[None, :, None, None],
         rows[:, None, :, None],

@@ -16,8 +16,10 @@ class LoaderSettings:
         eval_batch_size: images per batch and process everywhere else.
         seed: chooses the held-out images where the data do not say which they are, the order of
             training, the translations and the flips.
-        max_shift: translate training images by up to so many pixels each way, filling with zeros.
-        flip: mirror half of the training images left and right, other ones each epoch.
+        max_shift: translate training images by up to so many pixels each way, repeating the edges.
+            None: 1, where a linear classifier still knows held-out images that are moved so.
+        flip: mirror half of the training images left and right, other ones each epoch. None: where
+            a linear classifier still knows held-out images that are mirrored.
         balanced: draw every class equally often in each epoch, which has as many images as before:
             images of small classes come several times, and of large ones other images are left out
             each time. None: where the largest class has more than 1.5 times the smallest one.
@@ -35,12 +37,12 @@ class LoaderSettings:
     batch_size: int = 128
     eval_batch_size: int = 250
     seed: int = 0
-    max_shift: int = 0
-    flip: bool = False
+    max_shift: int | None = 0
+    flip: bool | None = False
     balanced: bool | None = False
     predict_split: SplitName = "test"
 
     def __post_init__(self) -> None:
         check_at_least(1, batch_size=self.batch_size, eval_batch_size=self.eval_batch_size)
-        check_at_least(0, seed=self.seed, max_shift=self.max_shift)
+        check_at_least(0, seed=self.seed, max_shift=self.max_shift or 0)
         check_split(self.predict_split, "predict_split")

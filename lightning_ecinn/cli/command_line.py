@@ -202,7 +202,7 @@ class ECINNCLI(LightningCLI):
         """Find what is null; give the run its folder, and all that writes files a place in it."""
         options = self._options
         if self.config.subcommand != "compare":  # builds no network but those of checkpoints
-            fill_from_data(options, self._module)
+            fill_from_data(options, self._module, self.config.subcommand == "fit")
         if self.config.subcommand in PREPARING:
             options.trainer.logger = False  # there is nothing to log
         is_first = getattr(rank_zero_only, "rank", 0) == 0

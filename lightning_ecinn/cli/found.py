@@ -16,20 +16,28 @@ from lightning_ecinn.cli.earlier import translate
 from lightning_ecinn.datamodules import InMemoryDataModule
 from lightning_ecinn.models.checkpoints import Checkpoint
 from lightning_ecinn.training import IBINN
-from lightning_ecinn.training.found import FOUND, FOUND_IN_DATA, find_balanced, find_settings
+from lightning_ecinn.training.found import (
+    FOUND,
+    FOUND_IN_DATA,
+    OF_TRAINING,
+    find_balanced,
+    find_settings,
+)
 from lightning_ecinn.training.plain import plain
 
 __all__ = ["fill_from_checkpoint", "fill_from_data"]
 
 
-def fill_from_data(options: Namespace, kind: type) -> None:
+def fill_from_data(options: Namespace, kind: type, is_fit: bool) -> None:
     """Replace what is null by what the data decide, and say each in a line.
 
     Args:
         options: of the subcommand, changed in place.
         kind: of the model.
+        is_fit: whether there is a training: what only that needs is not found otherwise.
     """
     of_model, of_data = _nulls(options, "model", kind), _nulls(options, "data", kind)
+    of_data = [name for name in of_data if is_fit or name not in OF_TRAINING]
     if not of_model and not of_data:
         return
     data = _instantiated(options.data)
@@ -110,6 +118,10 @@ def _found_in_data(data: pl.LightningDataModule, name: str) -> tuple[Any, str]:
     assert isinstance(data, InMemoryDataModule)  # no others have these settings
     if name == "balanced":
         return data.draws_equally, find_balanced(data.dataset("train").labels)
+    if name == "flip":
+        return data.mirrors, data.recognition.describe("mirrored")
+    if name == "max_shift":
+        return data.moves_by, data.recognition.describe("moved")
     channels, side, _ = data.image_shape
     if name == "resolution":
         return side, "from the shorter sides of the files"

@@ -22,6 +22,7 @@ from lightning_ecinn.datamodules.batches.balance import largest_to_smallest
 __all__ = [
     "FOUND",
     "FOUND_IN_DATA",
+    "OF_TRAINING",
     "RECIPE",
     "FoundSettings",
     "find_balanced",
@@ -35,7 +36,8 @@ RECIPE = "own.yaml"
 FOUND = ("blocks", "widths", "dropouts", "fc_width", "haar_gain", "noise", "means_lr_factor")
 """Settings of an `IBINN` that may be null in a configuration: then they are found."""
 
-FOUND_IN_DATA = ("resolution", "channels", "balanced")
+OF_TRAINING = ("balanced", "flip", "max_shift")
+FOUND_IN_DATA = ("resolution", "channels", *OF_TRAINING)
 """Settings of data that may be null where their type has it: they know themselves what it is."""
 
 LOOKED_AT = 2000

@@ -76,7 +76,8 @@ def train_judge(
         judge.parameters(), settings["lr"], weight_decay=settings["weight_decay"]
     )
     generator = torch.Generator().manual_seed(seed)
-    flip = bool(getattr(getattr(trainer, "datamodule", None), "flip", False))
+    data = getattr(trainer, "datamodule", None)
+    flip = isinstance(data, InMemoryDataModule) and data.mirrors
     weight = _class_weights(trainer, judge)
     judge.train()
     for epoch in range(epochs):

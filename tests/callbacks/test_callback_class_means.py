@@ -179,6 +179,17 @@ def test_statistics_of_a_witness_stay(tmp_path):
     assert all(m.num_batches_tracked > 0 for m in norms)
 
 
+@pytest.mark.parametrize(("begins", "is_frozen"), [(0.0, True), (0.99, False)])
+def test_statistics_that_a_critic_froze_stay(tmp_path, begins, is_frozen):
+    module = network(realism=1.0, realism_from=begins, optimizer="adamw", lr=1e-300)
+    norm = next(m for m in module.classifier.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    norm.running_mean.fill_(3.0)
+    running = trainer(tmp_path, BuildClassMeans(), max_epochs=2)
+    running.fit(module, datamodule=PlainBars())
+    assert bool((norm.running_mean == 3).all()) == is_frozen
+    assert module.classifier.class_counts.sum() > 0
+
+
 def test_a_class_nobody_is_classified_as_is_named(tmp_path):
     module = network(lr=1e-30)
     with torch.no_grad():

@@ -71,7 +71,7 @@ def test_what_is_null_is_found_and_said_and_the_runs_configuration_is_whole(own,
             ["fit", *own, "--minutes=0.001", "--trainer.default_root_dir", str(tmp_path / "run")]
         )
     said = [line.partition(" (")[0] for line in lines(caplog)]
-    assert {"resolution: 16", "channels: 1", "balanced: true", "widths: 32, 48"} <= {*said}
+    assert {"resolution: 16", "channels: 1", "balanced: true", "flip: false"} <= {*said}
     assert not any(line.startswith("blocks") for line in said), "these were given"
     assert sum(line.startswith("epochs: 1 (each ") for line in lines(caplog)) == 1
     assert sum(line.startswith("Each step sees") for line in lines(caplog)) == 1
@@ -79,12 +79,14 @@ def test_what_is_null_is_found_and_said_and_the_runs_configuration_is_whole(own,
     config = yaml.safe_load((cli.run_folder / "config.yaml").read_text())
     model, data = config["model"]["init_args"], config["data"]["init_args"]
     assert (data["resolution"], data["channels"], data["balanced"]) == (16, 1, True)
+    assert (data["flip"], data["max_shift"]) == (False, 1), "a bar left or right is the class"
     assert (model["widths"], model["dropouts"], model["fc_width"]) == ([32, 48], [0, 0], 48)
     assert (model["means_lr_factor"], model["noise"]) == (3.0, 0.03)
     assert 1 <= model["haar_gain"] <= 8
     assert config["trainer"]["max_epochs"] == cli.trainer.max_epochs == 1
     assert cli.model.hparams["haar_gain"] == model["haar_gain"]
     assert cli.datamodule.draws_equally
+    assert not cli.datamodule.mirrors
 
 
 def test_counting_epochs_changes_nothing_of_the_training(own, run, tmp_path, caplog):

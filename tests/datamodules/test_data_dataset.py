@@ -13,13 +13,14 @@ def random_images(n=6, channels=3, height=7, width=5):
 
 
 def translate_by_loop(images, shifts):
-    moved = torch.zeros_like(images)
+    moved = torch.empty_like(images)
     _, _, height, width = images.shape
     for image, out, (down, right) in zip(images, moved, shifts.tolist(), strict=True):
         for row in range(height):
             for column in range(width):
-                if 0 <= row - down < height and 0 <= column - right < width:
-                    out[:, row, column] = image[:, row - down, column - right]
+                old_row = min(max(row - down, 0), height - 1)
+                old_column = min(max(column - right, 0), width - 1)
+                out[:, row, column] = image[:, old_row, old_column]
     return moved
 
 
