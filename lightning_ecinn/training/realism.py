@@ -20,11 +20,27 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parameters_to_vector
 
-from lightning_ecinn.ecinn.steps import alpha_convincing, alpha_tipping, class_direction
+from lightning_ecinn.ecinn.settings import PathSettings
+from lightning_ecinn.ecinn.steps import (
+    alpha_convincing,
+    alpha_tipping,
+    class_direction,
+    truncated_direction,
+)
+from lightning_ecinn.flows.settings import part
 from lightning_ecinn.models import GenerativeClassifier
 from lightning_ecinn.models.critic import Critic
 from lightning_ecinn.models.inputs import as_float
 from lightning_ecinn.training.balance import Balance
+from lightning_ecinn.training.criticism import (
+    PENALTY_EVERY,
+    criticise,
+    dithered,
+    mean,
+    other,
+    partners,
+    pick,
+)
 from lightning_ecinn.training.realism_settings import RealismSettings
 from lightning_ecinn.training.shared import log_epoch
 from lightning_ecinn.training.steps import count_steps_left
@@ -34,10 +50,6 @@ __all__ = ["Realism", "RealismLoss"]
 
 HEAD_START = 0.2
 """Share of its own time in which the critic learns and nobody listens to it yet."""
-
-PENALTY, PENALTY_EVERY = 0.0006, 8
-"""Weight of the critic's squared gradient at images and counterfactuals, and in which steps it is
-taken (R1 and R2 of Mescheder et al., arXiv 1801.04406, "lazy" as in Karras et al., 1912.04958)."""
 
 MEMORY = 800
 """Images of each class over which the class means go: of 100 they are mostly noise."""
@@ -132,7 +144,7 @@ class Realism(nn.Module):
             images,
             labels,
             z.float(),
-            module.hparams["convincing_step"],
+            PathSettings(**part(module.hparams, PathSettings)),
             count=max(round(self.settings.realism_share * len(images)), 1),
             listened=listened,
             penalised=step % PENALTY_EVERY == 0,
@@ -157,7 +169,7 @@ class Realism(nn.Module):
         images: Tensor,
         labels: Tensor,
         z: Tensor,
-        convincing_step: tuple[float, float],
+        path: PathSettings,
         *,
         count: int,
         listened: bool,
@@ -179,7 +191,7 @@ class Realism(nn.Module):
             images: (B, C, H, W).
             labels: (B,).
             z: latents of the batch, (B, D); class means follow them, and so do gradients.
-            convincing_step: (offset, slope) of their step.
+            path: which way they go, and how far.
             count: of the first so many images there are counterfactuals.
             listened: whether the network's loss is to have a gradient.
             penalised: whether the critic's gradient is penalised in this step.
@@ -188,68 +200,44 @@ class Realism(nn.Module):
             with torch.set_grad_enabled(listened), running_statistics(classifier.flow):
                 means = self._follow(classifier, z)
                 made, target, distance = self._counterfactuals(
-                    classifier, images[:count], means, convincing_step
+                    classifier, images[:count], means, path
                 )
             pictures = as_float(images, made.dtype)
-            partner, paired = _partners(labels, target)
-            real = _dithered(pictures).requires_grad_(penalised)
-            fake = _dithered(made)
-            critic, beside = self._criticise(
-                real, labels, fake.detach().requires_grad_(penalised), target, partner, paired
+            partner, paired = partners(labels, target)
+            real = dithered(pictures).requires_grad_(penalised)
+            fake = dithered(made)
+            critic, beside = criticise(
+                self.critic,
+                real,
+                labels,
+                fake.detach().requires_grad_(penalised),
+                target,
+                partner,
+                paired,
             )
-            score = _pick(self.critic.fixed(fake), target)
-            network = _mean(F.softplus(beside - score), paired)
+            score = pick(self.critic.fixed(fake), target)
+            network = mean(F.softplus(beside - score), paired)
             recognition = made.new_zeros(())
             if self.witness is not None:
                 recognition = self.witness.testify(made, target)
         return RealismLoss(network, recognition, critic, distance)
-
-    def _criticise(
-        self,
-        real: Tensor,
-        labels: Tensor,
-        fake: Tensor,
-        target: Tensor,
-        partner: Tensor,
-        paired: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """The critic's loss, a scalar, and its scores of the partners, (B',), for the network's.
-
-        Args:
-            real: pictures (B, C, H, W); where they need gradients, these are penalised.
-            labels: (B,).
-            fake: counterfactuals (B', C, H, W), no part of the network's graph.
-            target: (B',).
-            partner: an image of the target for each, (B',) indices.
-            paired: (B',) bool, where there is one.
-        """
-        scores = self.critic(real)
-        own = _pick(scores, labels)
-        others = _pick(scores, _other(labels, scores.shape[1]))
-        made = _pick(self.critic(fake), target)
-        loss = _mean(F.softplus(made - own[partner]), paired) + F.softplus(others - own).mean() / 2
-        if real.requires_grad:
-            weight = PENALTY * PENALTY_EVERY / 2
-            for score, pictures in ((own, real), (made, fake)):
-                (slope,) = torch.autograd.grad(score.sum(), pictures, create_graph=True)
-                loss = loss + weight * slope.square().flatten(1).sum(1).mean()
-        return loss, own[partner].detach()
 
     def _counterfactuals(
         self,
         classifier: GenerativeClassifier,
         images: Tensor,
         means: Tensor,
-        step: tuple[float, float],
+        path: PathSettings,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Pictures (B, C, H, W) in [0, 1], their targets (B,), and the mean of abs(c - x)."""
         mu = classifier.mixture.component_means
         z, _ = classifier.flow(classifier.preprocessing(images), jac=False)
         source = classifier.mixture.scores(z.detach()).argmax(1)
-        target = _other(source, classifier.num_classes)
+        target = other(source, classifier.num_classes)
         direction = class_direction(means, source, target)
+        direction = truncated_direction(direction, z, means[source], path.truncation)
         alpha_0 = alpha_tipping(z, direction, mu[source], mu[target])
-        alpha = alpha_convincing(alpha_0, step).unsqueeze(1)
+        alpha = alpha_convincing(alpha_0, path.convincing_step).unsqueeze(1)
         made = classifier.decode(z + alpha * direction, clamp=False)
         distance = (made - as_float(images, made.dtype)).abs().mean()
         return made.clamp(0, 1), target, distance
@@ -269,32 +257,3 @@ class Realism(nn.Module):
             weight = counts / self.seen.clamp(1, MEMORY).maximum(counts)
             self.class_means.lerp_(batch, weight.unsqueeze(1).to(batch))
         return self.class_means + present.unsqueeze(1) * (batch - batch.detach())
-
-
-def _dithered(pictures: Tensor) -> Tensor:
-    """Pictures with uniform noise of one grey level: rounding to 8 bits is no give-away."""
-    return pictures + (torch.rand_like(pictures) - 0.5) / 255
-
-
-def _other(classes: Tensor, num_classes: int) -> Tensor:
-    """One class other than `classes` (B,) each, drawn uniformly."""
-    return (classes + 1 + torch.randint_like(classes, num_classes - 1)) % num_classes
-
-
-def _pick(scores: Tensor, classes: Tensor) -> Tensor:
-    """Scores (B,) of classes (B,) among those of all, (B, K)."""
-    return scores.gather(1, classes.unsqueeze(1)).squeeze(1)
-
-
-def _partners(labels: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """For each target (B',) an image of that label (B,), drawn: indices (B',), and where none is.
-
-    The second is bool, (B',): true where there is one; elsewhere any image is.
-    """
-    same = labels.unsqueeze(0) == target.unsqueeze(1)
-    return torch.multinomial(same + 1e-9, 1).squeeze(1), same.any(1)
-
-
-def _mean(values: Tensor, chosen: Tensor) -> Tensor:
-    """Mean of values (B,) where chosen; 0 where none is."""
-    return (values * chosen).sum() / chosen.sum().clamp(min=1)

@@ -7,7 +7,9 @@ from tiny import IMAGES, LABELS, Data, StopAfter, ibinn, trainer
 from torch.nn import BatchNorm2d
 
 from lightning_ecinn import Explainer
-from lightning_ecinn.training.realism import HEAD_START, Realism, _dithered, _partners
+from lightning_ecinn.ecinn.settings import PathSettings
+from lightning_ecinn.training.criticism import dithered, partners
+from lightning_ecinn.training.realism import HEAD_START, Realism
 from lightning_ecinn.training.realism_settings import RealismSettings
 from lightning_ecinn.training.witness import running_statistics
 
@@ -24,14 +26,14 @@ def latents(module):
 
 
 def losses(module, listened=True, penalised=False, count=24):
-    step, z = module.hparams["convincing_step"], latents(module)
+    z = latents(module)
     torch.manual_seed(1)
     return module.realism(
         module.classifier,
         IMAGES,
         LABELS,
         z,
-        step,
+        PathSettings(),
         count=count,
         listened=listened,
         penalised=penalised,
@@ -84,13 +86,16 @@ def test_gradients_through_encoder_class_means_and_decoder_are_finite_difference
     assert (values[0] - values[1]) / 2e-6 == pytest.approx(float(slope[0, 1]), rel=1e-5)
 
 
-def test_its_counterfactuals_are_those_of_the_explainer():
-    one = module().double().eval()
+@pytest.mark.parametrize("truncation", [1.0, 0.7])
+def test_its_counterfactuals_are_those_of_the_explainer(truncation):
+    one, path = module().double().eval(), {"truncation": truncation, "convincing_step": (0.9, 0.4)}
     means = one.realism._follow(one.classifier, latents(one))
-    made, target, distance = one.realism._counterfactuals(one.classifier, IMAGES, means, (0.8, 0.5))
+    made, target, distance = one.realism._counterfactuals(
+        one.classifier, IMAGES, means, PathSettings(**path)
+    )
     one.classifier.class_means.copy_(one.realism.class_means)
     one.classifier.class_counts.fill_(1)
-    cf = Explainer(one.classifier).explain(IMAGES, target)
+    cf = Explainer(one.classifier, **path).explain(IMAGES, target)
     torch.testing.assert_close(made, cf.image, rtol=0, atol=1e-9)
     assert (cf.target != cf.source).all()
     assert distance >= (made - IMAGES / 255).abs().mean() - 1e-12  # of what lies outside, too
@@ -117,7 +122,7 @@ def test_a_partner_is_an_image_of_the_target():
     labels, target = torch.tensor([0, 1, 1, 2, 2, 2]), torch.tensor([2, 0, 1, 3, 1])
     for seed in range(20):
         torch.manual_seed(seed)
-        partner, paired = _partners(labels, target)
+        partner, paired = partners(labels, target)
         assert paired.tolist() == [True, True, True, False, True]
         assert torch.equal(labels[partner][paired], target[paired])
 
@@ -152,7 +157,7 @@ def test_batch_norm_and_dropout_are_as_they_were():
 
 def test_dither_stays_within_half_a_grey_level():
     grey = torch.rand(2, 1, 8, 8, dtype=torch.float64)
-    assert (_dithered(grey) - grey).abs().max() <= 0.5 / 255
+    assert (dithered(grey) - grey).abs().max() <= 0.5 / 255
 
 
 def test_it_trains_goes_on_and_explains(tmp_path):
