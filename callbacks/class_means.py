@@ -53,6 +53,9 @@ class BuildClassMeans(pl.Callback):
             to differ in it, see `significant_means` in ``lightning_ecinn.ecinn.class_means``;
             nothing, as in the paper, keeps every difference.
 
+    Attributes:
+        is_done: whether every kept checkpoint of this training has its means.
+
     Example:
         >>> callbacks = make_callbacks(class_means=BuildClassMeans(significance=0.05))
         >>> type(callbacks[0]).__name__, callbacks[0].batch_norm
@@ -63,12 +66,14 @@ class BuildClassMeans(pl.Callback):
         check_significance(significance)
         self.batch_norm = batch_norm
         self.significance = significance
+        self.is_done = False
         self._named: dict[str, None] = {}
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Let the files be written whole."""
         write_whole_files(trainer)
         self._named = {}
+        self.is_done = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget the means of weights that are about to change."""
@@ -102,6 +107,7 @@ class BuildClassMeans(pl.Callback):
             tell_loggers(trainer)
         else:
             self.build(trainer, pl_module)
+        self.is_done = True
 
     def build(self, trainer: pl.Trainer, pl_module: IBINN) -> None:
         """Re-estimate batch norm if wished, then build the means, for the module as it is.

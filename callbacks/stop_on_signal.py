@@ -15,11 +15,12 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.trainer.connectors.signal_connector import _SignalConnector
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
+from lightning_ecinn.callbacks.class_means import BuildClassMeans
 from lightning_ecinn.callbacks.epoch_averages import put_averages, take_averages
 from lightning_ecinn.callbacks.kept_checkpoints import checkpoint_callbacks
 from lightning_ecinn.callbacks.new_files import json_text
 from lightning_ecinn.datamodules.batches.loader import ResumableLoader
-from lightning_ecinn.interruption import SIGNALS, WATCH, Interrupted, find_job
+from lightning_ecinn.interruption import AFTER_MEANS, SIGNALS, WATCH, Interrupted, find_job
 from lightning_ecinn.runs import STOPPED
 from lightning_ecinn.whole_files import write_whole
 
@@ -38,9 +39,9 @@ class StopOnSignal(pl.Callback):
 
     SIGINT (Ctrl-C), SIGTERM (SLURM, Kubernetes, ``kill``) and SIGHUP (a closed terminal) stop a
     training after the step, or the validation batch, that is computed when any process receives
-    them; the training that goes
-    on from ``last.ckpt`` ends as if it had never been stopped. Everything else they stop at once.
-    Under SLURM the signal that asks for it (``#SBATCH --signal=SIGUSR1@90``) requeues the job too.
+    them; the training that goes on from ``last.ckpt`` ends as if it had never been stopped.
+    Everything else they stop at once. Under SLURM the signal that asks for it
+    (``#SBATCH --signal=SIGUSR1@90``) requeues the job too.
 
     The trainer's call ends with :class:`lightning_ecinn.interruption.Interrupted`, whose exit
     status is 130 for SIGINT and 143 for SIGTERM.
@@ -131,7 +132,7 @@ class StopOnSignal(pl.Callback):
             self.teardown(trainer, pl_module, "")
             return
         if trainer.state.fn == "fit":
-            exception.unfinished = "class means" if self._is_trained else "training"
+            exception.unfinished = _unfinished(trainer) if self._is_trained else "training"
             exception.checkpoint = _last_checkpoint(trainer)
             if self._is_ours:  # the command line says it itself
                 where = exception.checkpoint or "nowhere: no last checkpoint was saved"
@@ -209,6 +210,14 @@ def _last_checkpoints(trainer: pl.Trainer) -> list[ModelCheckpoint]:
 def _last_checkpoint(trainer: pl.Trainer) -> str | None:
     paths = [callback.last_model_path for callback in _last_checkpoints(trainer)]
     return next((path for path in paths if os.path.isfile(path)), None)
+
+
+def _unfinished(trainer: pl.Trainer) -> str:
+    """What is left to do of a training that has ended."""
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    builders = [callback for callback in callbacks if isinstance(callback, BuildClassMeans)]
+    is_built = bool(builders) and all(builder.is_done for builder in builders)
+    return AFTER_MEANS if is_built else "class means"
 
 
 def _leave_note(trainer: pl.Trainer, checkpoint: str | None) -> None:

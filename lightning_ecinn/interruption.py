@@ -11,12 +11,15 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-__all__ = ["SIGNALS", "WATCH", "Interrupted", "SignalWatch", "find_job"]
+__all__ = ["AFTER_MEANS", "SIGNALS", "WATCH", "Interrupted", "SignalWatch", "find_job"]
 
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
 """What Ctrl-C sends, what SLURM, Kubernetes and `kill` do, and what a closed terminal does."""
+
+AFTER_MEANS = "what comes after the class means"
+"""What is unfinished where training and class means are done: a judge, pictures."""
 
 _PATIENCE = 5.0
 """Seconds until a forked process ends."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from pytorch_lightning.cli import ArgsType
 
 from lightning_ecinn.cli.words import PROGRAM, go_on_command, typed
-from lightning_ecinn.interruption import Interrupted
+from lightning_ecinn.interruption import AFTER_MEANS, Interrupted
 
 __all__ = ["describe_stop"]
 
@@ -29,15 +29,17 @@ def describe_stop(stop: Interrupted, args: ArgsType) -> str:
         return f"{said}\n  test: {PROGRAM} test --ckpt_path {path}" if stop.checkpoint else said
     is_not = "are not" if stop.unfinished == "class means" else "is not"
     said = f"Stopped by {stop.name}: the {stop.unfinished} {is_not} finished"
+    if stop.unfinished == AFTER_MEANS:
+        said = f"Stopped by {stop.name}: {AFTER_MEANS} is not finished"
     if stop.checkpoint is None:
         return f"{said}, and no checkpoint was saved."
-    return "\n".join(
-        [
-            f"{said}; as far as it came, it lies in {_short(stop.checkpoint)}",
-            f"  go on:                    {go_on_command(words, _short(stop.checkpoint))}",
-            f"  or build its class means: {PROGRAM} means --ckpt_path {path}",
-        ]
-    )
+    lines = [
+        f"{said}; as far as it came, it lies in {_short(stop.checkpoint)}",
+        f"  go on:                    {go_on_command(words, _short(stop.checkpoint))}",
+    ]
+    if stop.unfinished != AFTER_MEANS:
+        lines.append(f"  or build its class means: {PROGRAM} means --ckpt_path {path}")
+    return "\n".join(lines)
 
 
 def _short(path: str) -> str:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from resuming import arguments, assert_same, last
 
+from lightning_ecinn.callbacks import CounterfactualGrid
 from lightning_ecinn.cli.main import main
 from lightning_ecinn.ecinn.inference import Session
 from lightning_ecinn.models import GenerativeClassifier
@@ -92,6 +93,20 @@ def test_what_goes_on_ends_as_if_never_stopped(place, uninterrupted, tiny, tmp_p
 
     resumed = main([*arguments(tiny, "onecycle", folder), "--ckpt_path=last"]).run_folder
     assert_ended_the_same([folder, resumed], uninterrupted)
+
+
+def test_stopped_after_the_class_means_were_built(tiny, tmp_path, capfd):
+    folder = tmp_path / "run"
+    grid = ["--trainer.callbacks.class_path=CounterfactualGrid"]
+    grid += ["--trainer.callbacks.init_args.selection=every_class"]
+    stopping = signal_at(CounterfactualGrid, "on_fit_end", 0)
+    with stopping, pytest.raises(SystemExit) as stop:
+        main([*arguments(tiny, "onecycle", folder), *grid])
+    assert stop.value.code == 143
+    said = capfd.readouterr().err.strip().splitlines()
+    assert said[-2].startswith("Stopped by SIGTERM: what comes after the class means is not finis")
+    assert said[-1].startswith("  go on:")
+    assert last(folder)["state_dict"]["classifier.class_counts"].sum() == 200
 
 
 @pytest.mark.parametrize("number", [0, 1])
