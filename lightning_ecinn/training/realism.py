@@ -48,8 +48,9 @@ from lightning_ecinn.training.witness import Witness, running_statistics
 
 __all__ = ["Realism", "RealismLoss"]
 
-HEAD_START = 0.2
-"""Share of its own time in which the critic learns and nobody listens to it yet."""
+HEAD_START, RISE = 0.2, 0.1
+"""Shares of its own time: in the first the critic learns and nobody listens to it yet; in the
+second what it says, and the witness, gets its whole weight: at once it would shake the network."""
 
 MEMORY = 800
 """Images of each class over which the class means go: of 100 they are mostly noise."""
@@ -83,7 +84,7 @@ class Realism(nn.Module):
         super().__init__()
         num_classes = classifier.num_classes
         self.settings = settings
-        self._steps, self._head_start = math.inf, HEAD_START
+        self._steps, self._is_heard_at_once = math.inf, False
         self.critic = Critic(classifier.image_shape, num_classes, settings.critic_width)
         self.witness: Witness | None = None
         if settings.recognition:
@@ -94,7 +95,8 @@ class Realism(nn.Module):
 
     def from_the_start(self) -> None:
         """Let the critic be there, and be listened to, from the first step on."""
-        self.settings, self._head_start = replace(self.settings, realism_from=0.0), 0.0
+        self.settings = replace(self.settings, realism_from=0.0)
+        self._is_heard_at_once = True
 
     def begin(self, trainer: pl.Trainer) -> None:
         """Note how many steps a training has.
@@ -109,6 +111,18 @@ class Realism(nn.Module):
                 "has: give --trainer.max_epochs (with data of known length) or --trainer.max_steps."
             )
 
+    @property
+    def _begins(self) -> float:
+        """The step in which the critic begins."""
+        return self.settings.realism_from * self._steps
+
+    def attention(self, step: int) -> float:
+        """How much of its weight what others say has in a step, from 0 to 1."""
+        if self._is_heard_at_once:
+            return 1.0
+        since = (step - self._begins) / max(self._steps - self._begins, 1)
+        return min(max((since - HEAD_START) / RISE, 0.0), 1.0)
+
     def freeze(self, module: Any) -> None:
         """From the step in which the critic begins, let batch norm keep what it knows.
 
@@ -117,7 +131,7 @@ class Realism(nn.Module):
         Args:
             module: the `IBINN`, attached to its trainer.
         """
-        if module.global_step >= self.settings.realism_from * self._steps:
+        if module.global_step >= self._begins:
             for layer in module.classifier.flow.modules():
                 if isinstance(layer, _BatchNorm):
                     layer.eval()
@@ -134,11 +148,11 @@ class Realism(nn.Module):
             labels: (B,).
             z: their latents in this step, (B, D).
         """
-        begins, step = self.settings.realism_from * self._steps, module.global_step
+        step = module.global_step
         taught = 0 if self.witness is None else self.witness.teach(images, labels)
-        if step < begins:  # DDP waits for each parameter
+        if step < self._begins:  # DDP waits for each parameter
             return own + taught + parameters_to_vector(self.critic.parameters()).sum() * 0
-        listened = step >= begins + self._head_start * (self._steps - begins)
+        attention = self.attention(step)
         loss = self(
             module.classifier,
             images,
@@ -146,7 +160,7 @@ class Realism(nn.Module):
             z.float(),
             PathSettings(**part(module.hparams, PathSettings)),
             count=max(round(self.settings.realism_share * len(images)), 1),
-            listened=listened,
+            listened=attention > 0,
             penalised=step % PENALTY_EVERY == 0,
         )
         names = ("train/realism", "train/recognition", "train/critic", "train/closeness")
@@ -156,10 +170,10 @@ class Realism(nn.Module):
         opinions = self.settings.realism * loss.network
         opinions = opinions + self.settings.recognition * loss.recognition
         opinions = opinions + self.settings.closeness * loss.distance
-        if listened:
+        if attention:
             weights = [p for p in module.classifier.flow.parameters() if p.requires_grad]
             values["train/opinions"] = weight = self.balance(own, opinions, weights, step)
-            opinions = weight * opinions
+            opinions = attention * weight * opinions
         log_epoch(module, values, len(images))
         return own + opinions + loss.critic + taught
 

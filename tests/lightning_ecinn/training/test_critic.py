@@ -9,8 +9,6 @@ from torch.nn import BatchNorm2d
 from lightning_ecinn import Explainer
 from lightning_ecinn.ecinn.settings import PathSettings
 from lightning_ecinn.training.criticism import dithered, partners
-from lightning_ecinn.training.realism import HEAD_START, Realism
-from lightning_ecinn.training.realism_settings import RealismSettings
 from lightning_ecinn.training.witness import running_statistics
 
 SETTINGS = {"realism": 1.0, "recognition": 1.0, "critic_width": 4, "optimizer": "adamw"}
@@ -213,10 +211,13 @@ def test_a_training_without_end_has_no_shares(tmp_path):
         trainer(tmp_path, max_epochs=-1, max_time="00:00:00:05").fit(module(), Data())
 
 
-def test_the_head_start_is_a_share():
-    assert 0 < HEAD_START < 1
-    assert isinstance(module().realism, Realism)
-    assert RealismSettings().realism == 0
+def test_attention_rises_after_the_head_start():
+    realism = module(realism_from=0.5).realism
+    realism._steps = 200  # the critic begins in step 100, and is heard from step 120 on
+    heard = [realism.attention(step) for step in (0, 100, 120, 125, 130, 200)]
+    assert heard == pytest.approx([0, 0, 0, 0.5, 1, 1])
+    realism.from_the_start()
+    assert realism.attention(0) == 1
 
 
 def test_reversible_training_is_the_same_to_rounding(tmp_path):
