@@ -23,8 +23,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lightning_ecinn.datamodules.checks import DataNotFoundError
-from lightning_ecinn.datamodules.readers.decode import decode
 from lightning_ecinn.datamodules.readers.files import Files
+from lightning_ecinn.pictures.decode import decode
 from lightning_ecinn.plain_text import short
 
 __all__ = ["CachedImages", "Format", "cached_images", "default_folder"]

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from lightning_ecinn.datamodules.readers.decode import decode, picture_size
 from lightning_ecinn.datamodules.readers.files import Files, some
+from lightning_ecinn.pictures.decode import decode, picture_size
 
 __all__ = ["Look", "find_channels", "find_resolution", "look_at_files"]
 

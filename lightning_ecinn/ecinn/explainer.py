@@ -21,6 +21,7 @@ from lightning_ecinn.flows.settings import check_names, is_number
 from lightning_ecinn.models.checkpoints import read_checkpoint
 from lightning_ecinn.models.classifier import GenerativeClassifier
 from lightning_ecinn.models.inputs import Classes, checked_classes, checked_images
+from lightning_ecinn.pictures.convert import Pictures, as_images
 
 __all__ = ["Explainer"]
 
@@ -31,6 +32,7 @@ class Explainer:
     Args:
         classifier: the trained classifier, with its class means; set to evaluation mode.
         chunk_size: pictures that go through the network at once; bounds the memory.
+        crop: whether pictures of another shape are cut to their central square, or squeezed.
         **path: fields of `PathSettings`: convincing_step, truncation, confidence.
 
     It follows its classifier: weights that are trained, loaded, exchanged, averaged or moved are
@@ -53,13 +55,19 @@ class Explainer:
     """
 
     def __init__(
-        self, classifier: GenerativeClassifier, *, chunk_size: int = 256, **path: Any
+        self,
+        classifier: GenerativeClassifier,
+        *,
+        chunk_size: int = 256,
+        crop: bool = True,
+        **path: Any,
     ) -> None:
         check_names(PathSettings, "Explainer", path)
         settings = PathSettings(**path)
         self.convincing_step = settings.convincing_step
         self.truncation = settings.truncation
         self.confidence = settings.confidence
+        self.crop = crop
         self.inference = Inference(classifier, chunk_size)
 
     @classmethod
@@ -78,8 +86,8 @@ class Explainer:
                 the package: "pretrained:mnist", "pretrained:fake_mnist", "pretrained:mnist_small".
             device: where to compute.
             dtype: ``torch.float32`` or ``torch.float64``; double precision inverts any flow.
-            **kwargs: passed to :class:`Explainer`; for steps that are not given, the checkpoint's
-                settings hold.
+            **kwargs: passed to :class:`Explainer`; where a setting is not given, the checkpoint's
+                holds.
 
         Raises:
             FileNotFoundError: if there is no such file.
@@ -89,8 +97,8 @@ class Explainer:
         check_dtype(dtype)
         checkpoint = read_checkpoint(ckpt_path, "classifier")
         classifier: Any = checkpoint.model()
-        path = stored_path(checkpoint.settings, ckpt_path) | kwargs
-        return cls(moved(classifier, device, dtype), **path)
+        stored = {"crop": checkpoint.crop, **stored_path(checkpoint.settings, ckpt_path)}
+        return cls(moved(classifier, device, dtype), **stored | kwargs)
 
     @property
     def classifier(self) -> GenerativeClassifier:
@@ -151,7 +159,7 @@ class Explainer:
         self.inference.refresh()
 
     @torch.no_grad()
-    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(self, images: Pictures) -> tuple[Tensor, Tensor]:
         """Latents z (B, D) and log abs det dz/dx' (B,) of images (B, C, H, W).
 
         x' = (255 x + 1/2) / 256 is the grey level in [0, 1]; log_det is in nats.
@@ -165,13 +173,13 @@ class Explainer:
         return self.inference.session().decode(z.to(self.device, self.dtype))
 
     @torch.no_grad()
-    def posterior(self, images: Tensor) -> Tensor:
+    def posterior(self, images: Pictures) -> Tensor:
         """p(y|x) of images (B, C, H, W) under a uniform prior (Eq. 2), (B, K)."""
         z, _ = self.encode(images)
         return finite(self.classifier.mixture.log_posterior(z).exp(), "posteriors")
 
     @torch.no_grad()
-    def log_prob(self, images: Tensor) -> Tensor:
+    def log_prob(self, images: Pictures) -> Tensor:
         """Log p(x') of images (B, C, H, W), (B,), in nats; x' as in :meth:`encode`."""
         z, log_det = self.encode(images)
         return finite(self.classifier.mixture.log_prob(z) + log_det, "log-likelihoods")
@@ -186,7 +194,7 @@ class Explainer:
             raise ValueError("labels must name at least one class, got none.")
         return self.inference.session().sample(labels, float(temperature))
 
-    def reconstruct(self, images: Tensor) -> Tensor:
+    def reconstruct(self, images: Pictures) -> Tensor:
         """Images after encoding and decoding: equal up to the precision of the inverse."""
         return self.decode(self.encode(images)[0])
 
@@ -199,7 +207,7 @@ class Explainer:
 
     def explain(
         self,
-        images: Tensor,
+        images: Pictures,
         target: Classes,
         alpha: Alpha = "convincing",
         *,
@@ -211,7 +219,8 @@ class Explainer:
         ``inverse_evaluations`` say how many.
 
         Args:
-            images: (B, C, H, W), uint8 or float in [0, 1].
+            images: (B, C, H, W), uint8 or float in [0, 1]; or pictures of any kind that becomes
+                that, such as paths, Pillow's pictures and arrays (`as_images`).
             target: the class asked for, by its number or name: one for all, one per image (B,),
                 or several per image (B, T), for which the images are encoded only once.
             alpha: "tipping" for alpha_0, where source and target are equally likely;
@@ -238,7 +247,7 @@ class Explainer:
     @torch.no_grad()
     def explain_steps(
         self,
-        images: Tensor,
+        images: Pictures,
         target: Classes,
         alphas: Sequence[Alpha] = ("tipping", "convincing"),
         *,
@@ -265,7 +274,8 @@ class Explainer:
         results = make_counterfactuals(self.inference, self.path, images, many, alphas, undefined)
         return results if target.ndim == 2 else [_of_one_target(result) for result in results]
 
-    def _checked(self, images: Tensor) -> Tensor:
+    def _checked(self, images: Pictures) -> Tensor:
+        images = as_images(images, self.image_shape, self.crop)
         return checked_images(images, self.image_shape, self.classifier.class_means).detach()
 
     def _classes(self, classes: Classes, name: str) -> Tensor:

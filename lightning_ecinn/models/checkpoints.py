@@ -35,6 +35,7 @@ from lightning_ecinn.plain_text import plain
 
 __all__ = [
     "KINDS",
+    "READING",
     "Checkpoint",
     "Kind",
     "load_autoencoders",
@@ -44,6 +45,9 @@ __all__ = [
     "read_checkpoint",
     "rename_earlier",
 ]
+
+READING = "reading"
+"""How picture files became images, where the data were files."""
 
 _STATE = "state_dict"
 _EARLIER_NAMES = {"step": "convincing_step"}
@@ -74,6 +78,12 @@ class Checkpoint:
         settings = dict(self.content.get("hyper_parameters", {}))
         rename_earlier(settings)
         return settings
+
+    @property
+    def crop(self) -> bool:
+        """Whether its data set cut the central square out of picture files, as by default."""
+        reading = self.content.get(READING)
+        return not isinstance(reading, dict) or reading.get("crop") is not False
 
     def check_kind(self, *entries: str) -> None:
         """Raise a ValueError unless it holds a model of one of these kinds."""

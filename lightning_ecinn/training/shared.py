@@ -15,7 +15,8 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
 from lightning_ecinn import shipped
-from lightning_ecinn.models.checkpoints import read_checkpoint
+from lightning_ecinn.datamodules.image_files import ImageFilesDataModule
+from lightning_ecinn.models.checkpoints import READING, read_checkpoint
 from lightning_ecinn.training.checkpoint_files import is_local
 from lightning_ecinn.training.first_batch import check_labels_on_cpu
 from lightning_ecinn.training.fitted_step import store_fitted_step, take_fitted_step, use_step
@@ -93,11 +94,14 @@ class DescribedModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store what builds the model again, so that whoever loads it needs nothing else."""
         checkpoint[self.entry] = plain(self._model.config)
+        if reading := self._reading():
+            checkpoint[READING] = reading
         store_fitted_step(self, checkpoint)
         keep_readable(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse the weights of a model of other images or classes, and another optimiser."""
+        self._was_read = checkpoint.get(READING)
         if self.entry in checkpoint:
             check_same_images(checkpoint[self.entry], plain(self._model.config))
         if self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
@@ -105,6 +109,13 @@ class DescribedModule(pl.LightningModule):
             use_step(self, None)  # it was fitted to weights that are about to change
         else:
             take_fitted_step(self, checkpoint, is_configured=self._trainer is not None)
+
+    def _reading(self) -> dict[str, Any] | None:
+        """How picture files become images, where the data are files, or those of before were."""
+        data = None if self._trainer is None else getattr(self._trainer, "datamodule", None)
+        if isinstance(data, ImageFilesDataModule):
+            return {"crop": data.format.crop}
+        return getattr(self, "_was_read", None)
 
 
 def checkpoint_of(module: DescribedModule) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import pytest
 from picture_files import NAMES, encoded, picture
 
 from lightning_ecinn.datamodules.readers import cache
-from lightning_ecinn.datamodules.readers.decode import decode
+from lightning_ecinn.pictures.decode import decode
 
 
 @pytest.fixture

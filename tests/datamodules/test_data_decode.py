@@ -5,7 +5,7 @@ import pytest
 from picture_files import encoded, picture
 from PIL import Image
 
-from lightning_ecinn.datamodules.readers.decode import decode
+from lightning_ecinn.pictures.decode import decode
 
 
 def gradient(width, height):

@@ -13,9 +13,10 @@ from picture_files import encoded, picture, zipped
 from PIL import Image
 
 from lightning_ecinn.datamodules import LabelledImages
-from lightning_ecinn.datamodules.readers import decode as decoding, files as reading
-from lightning_ecinn.datamodules.readers.decode import decode
+from lightning_ecinn.datamodules.readers import files as reading
 from lightning_ecinn.datamodules.readers.files import Archive, Folder
+from lightning_ecinn.pictures import decode as decoding
+from lightning_ecinn.pictures.decode import decode
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from PIL import Image
 from lightning_ecinn.datamodules import DataNotFoundError
 from lightning_ecinn.datamodules.readers import cache
 from lightning_ecinn.datamodules.readers.cache import Format, cached_images, default_folder
-from lightning_ecinn.datamodules.readers.decode import decode
 from lightning_ecinn.datamodules.readers.files import Archive, Folder, open_files
+from lightning_ecinn.pictures.decode import decode
 
 FORM = Format(size=8, channels=3)
 

@@ -395,7 +395,7 @@ NAN = torch.full((2, *SHAPE), 0.5).index_fill(0, torch.tensor(1), math.nan)
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (torch.zeros(SHAPE), r"must be \(B, 1, 4, 4\), got \(1, 4, 4\)"),
+        (torch.zeros(SHAPE[1:]), r"must be \(B, 1, 4, 4\), got \(4, 4\)"),
         (torch.zeros(2, 3, 4, 4), r"got \(2, 3, 4, 4\)"),
         (torch.zeros(2, 1, 5, 4), r"got \(2, 1, 5, 4\)"),
         (torch.zeros(0, *SHAPE), "at least one image"),
@@ -405,7 +405,8 @@ NAN = torch.full((2, *SHAPE), 0.5).index_fill(0, torch.tensor(1), math.nan)
         (torch.full((2, *SHAPE), -0.01), "values from -0.01"),
         (torch.full((2, *SHAPE), math.nan), "without NaN"),
         (NAN, "without NaN"),
-        (torch.zeros(2, *SHAPE).numpy(), "torch.Tensor .*got ndarray: use torch.as_tensor"),
+        (torch.zeros(2, *SHAPE).long().numpy(), "array of int64 has grey levels of no known range"),
+        ({"images": 1}, "torch.Tensor .*got dict"),
     ],
 )
 def test_image_errors(explainer, images, message):

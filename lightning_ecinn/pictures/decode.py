@@ -10,7 +10,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-__all__ = ["decode", "picture_size"]
+__all__ = ["decode", "picture_size", "squared"]
 
 _MOST_PIXELS = 178_956_970
 """Where Pillow suspects an attack."""
@@ -60,10 +60,26 @@ def decode(content: bytes, size: int, channels: int, crop: bool = True) -> np.nd
     else:  # threads keep some of the memory that they free: it is always the same one that has much
         with _giants, ThreadPoolExecutor(1) as thread:
             image = thread.submit(_read, file, mode, size, crop).result()
-    if crop:  # not resize's box: its filter would reach over the edges
-        image = image.crop(_central_square(*image.size))
-    small = image.resize((size, size), Image.Resampling.LANCZOS)
-    return np.asarray(small).reshape(size, size, channels).transpose(2, 0, 1)
+    return _resized(image, size, channels, crop)
+
+
+def squared(image: Image.Image, size: int, channels: int, crop: bool = True) -> np.ndarray:
+    """Resize an open picture to a square, as `decode` does with one that lies in a file.
+
+    Args:
+        image: of any mode but fractions ("F").
+        size: height and width of the result.
+        channels: 1 for grey levels, 3 for RGB.
+        crop: cut the central square out; otherwise squeeze the whole picture.
+
+    Returns:
+        (channels, size, size) uint8.
+
+    Raises:
+        ValueError: its grey levels have no known range.
+    """
+    flat = _flat(ImageOps.exif_transpose(image), "L" if channels == 1 else "RGB")
+    return _resized(flat, size, channels, crop)
 
 
 def picture_size(content: bytes) -> tuple[int, int]:
@@ -78,6 +94,13 @@ def picture_size(content: bytes) -> tuple[int, int]:
 
 
 _giants = threading.Lock()
+
+
+def _resized(image: Image.Image, size: int, channels: int, crop: bool) -> np.ndarray:
+    if crop:  # not resize's box: its filter would reach over the edges
+        image = image.crop(_central_square(*image.size))
+    small = image.resize((size, size), Image.Resampling.LANCZOS)
+    return np.asarray(small).reshape(size, size, channels).transpose(2, 0, 1)
 
 
 def _open(content: bytes) -> Image.Image:
