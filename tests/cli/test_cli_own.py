@@ -8,6 +8,7 @@ import torch
 import yaml
 from PIL import Image
 
+from lightning_ecinn import Explainer
 from lightning_ecinn.cli import found
 from lightning_ecinn.cli.main import main
 from lightning_ecinn.cli.requeued import find_stopped_run
@@ -50,6 +51,7 @@ def own(pictures, tmp_path_factory):
     """What is typed for these pictures, and for a training that takes no time."""
     cache = tmp_path_factory.mktemp("cache")
     data = [f"--data.root={pictures}", f"--data.cache={cache}", "--data.batch_size=20"]
+    data.append("--data.crop=false")
     return ["--config=own.yaml", *data, "--model.blocks=[1,1]", *QUIET]
 
 
@@ -87,6 +89,16 @@ def test_what_is_null_is_found_and_said_and_the_runs_configuration_is_whole(own,
     assert cli.model.hparams["haar_gain"] == model["haar_gain"]
     assert cli.datamodule.draws_equally
     assert not cli.datamodule.mirrors
+
+
+def test_checkpoints_say_how_pictures_were_read(own, run, tmp_path):
+    path = run / "checkpoints" / "last.ckpt"
+    assert not Explainer.from_checkpoint(path).crop
+    assert Explainer.from_checkpoint(path, crop=True).crop
+    again = tmp_path / "again.ckpt"
+    main(["means", *own, f"--ckpt_path={path}", f"--out={again}"])
+    assert not Explainer.from_checkpoint(again).crop
+    assert Explainer.from_checkpoint("pretrained:mnist_small").crop
 
 
 def test_counting_epochs_changes_nothing_of_the_training(own, run, tmp_path, caplog):
