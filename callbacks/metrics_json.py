@@ -10,9 +10,10 @@ from typing import Any
 import pytorch_lightning as pl
 
 from lightning_ecinn.callbacks.loggers import outlive_loggers
-from lightning_ecinn.callbacks.new_files import json_text, save_new
+from lightning_ecinn.callbacks.new_files import save_new
 from lightning_ecinn.callbacks.remarks import going_on
 from lightning_ecinn.callbacks.something_done import SomethingDone
+from lightning_ecinn.figures.tables import as_json
 from lightning_ecinn.whole_files import write_whole
 
 __all__ = ["MetricsJSON"]
@@ -87,7 +88,7 @@ class MetricsJSON(SomethingDone):
         self._content["device"] = str(pl_module.device)
         parameters = sum(p.numel() for p in pl_module.parameters())
         self._content["num_parameters"] = parameters
-        text = json_text(self._content)
+        text = as_json(self._content)
         with going_on(trainer, "The metrics are not all in metrics.json"):
             self._save(Path(trainer.default_root_dir) / "metrics.json", text.encode())
 

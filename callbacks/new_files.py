@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from lightning_ecinn.whole_files import WriteError, write_whole
 
@@ -17,7 +15,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["find_free_path", "json_text", "save_new", "save_new_text"]
+__all__ = ["find_free_path", "save_new", "save_new_text"]
 
 
 def save_new(path: Path, write: Callable[[IO[bytes]], object]) -> Path:
@@ -46,19 +44,6 @@ def save_new(path: Path, write: Callable[[IO[bytes]], object]) -> Path:
 def save_new_text(path: Path, text: str) -> Path:
     """:func:`save_new` of a text, in UTF-8."""
     return save_new(path, lambda file: file.write(text.encode("utf-8", "backslashreplace")))
-
-
-def json_text(content: Any) -> str:
-    """Plain values as JSON, with null for every number that is not finite: JSON has none."""
-    return json.dumps(_known(content), indent=1, allow_nan=False) + "\n"
-
-
-def _known(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _known(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_known(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def find_free_path(path: Path) -> Path:

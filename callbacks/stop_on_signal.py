@@ -18,8 +18,8 @@ from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from lightning_ecinn.callbacks.class_means import BuildClassMeans
 from lightning_ecinn.callbacks.epoch_averages import put_averages, take_averages
 from lightning_ecinn.callbacks.kept_checkpoints import checkpoint_callbacks
-from lightning_ecinn.callbacks.new_files import json_text
 from lightning_ecinn.datamodules.batches.loader import ResumableLoader
+from lightning_ecinn.figures.tables import as_json
 from lightning_ecinn.interruption import AFTER_MEANS, SIGNALS, WATCH, Interrupted, find_job
 from lightning_ecinn.runs import STOPPED
 from lightning_ecinn.whole_files import write_whole
@@ -222,7 +222,7 @@ def _unfinished(trainer: pl.Trainer) -> str:
 
 def _leave_note(trainer: pl.Trainer, checkpoint: str | None) -> None:
     """For the job, should SLURM start it again."""
-    note = json_text({"job": find_job(), "checkpoint": checkpoint})
+    note = as_json({"job": find_job(), "checkpoint": checkpoint})
     with write_whole(Path(trainer.default_root_dir) / STOPPED) as file:
         file.write(note.encode())
 

@@ -5,6 +5,9 @@ import signal
 import sys
 from typing import NoReturn
 
+from lightning_ecinn import __version__
+from lightning_ecinn.usage import answer_at_once
+
 
 def console() -> None:
     """Run the command line as ``python -m`` does: modules in the current folder are found."""
@@ -20,6 +23,10 @@ def run() -> None:
         os.getcwd()
     except FileNotFoundError:
         sys.exit("error: the current folder was deleted: change to one that is there.")
+    if answer := answer_at_once(sys.argv[1:], __version__):
+        said, status = answer
+        print(said, file=sys.stderr if status else sys.stdout)
+        sys.exit(status)
     from lightning_ecinn.cli import main
 
     main()

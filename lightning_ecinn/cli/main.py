@@ -13,6 +13,7 @@ from lightning_ecinn.allocator import keep_freed_memory
 from lightning_ecinn.callbacks import NonFiniteLossError
 from lightning_ecinn.cli.command_line import ECINNCLI
 from lightning_ecinn.cli.configuration import add_configuration
+from lightning_ecinn.cli.explain import explain
 from lightning_ecinn.cli.lost_process import saying_lost_processes
 from lightning_ecinn.cli.parsing import is_debugging, one_line
 from lightning_ecinn.cli.process import (
@@ -22,7 +23,7 @@ from lightning_ecinn.cli.process import (
     without_noise,
 )
 from lightning_ecinn.cli.stopped import describe_stop
-from lightning_ecinn.cli.words import normalise
+from lightning_ecinn.cli.words import normalise, typed
 from lightning_ecinn.interruption import WATCH, Interrupted
 from lightning_ecinn.runs import (
     discard_unused_run_folder,
@@ -73,8 +74,11 @@ def main(args: ArgsType = None) -> ECINNCLI | None:
                 discard_unused_run_folder()
 
 
-def _run(args: ArgsType) -> ECINNCLI:
+def _run(args: ArgsType) -> ECINNCLI | None:
     """The command itself; whatever a signal made of it counts as an interruption."""
+    if (words := typed(args))[:1] == ["explain"]:
+        explain(words[1:])
+        return None
     try:
         cli = ECINNCLI(add_configuration(normalise(args)))
     except Exception as error:

@@ -15,7 +15,7 @@ from torch import Tensor
 from lightning_ecinn import shipped
 from lightning_ecinn.attribution import LABELS
 from lightning_ecinn.callbacks.loggers import log_figure, log_numbers, outlive_loggers
-from lightning_ecinn.callbacks.new_files import json_text, save_new_text
+from lightning_ecinn.callbacks.new_files import save_new_text
 from lightning_ecinn.callbacks.remarks import going_on, remark
 from lightning_ecinn.comparison import (
     UNITS,
@@ -31,6 +31,7 @@ from lightning_ecinn.comparison import (
 from lightning_ecinn.ecinn import Explainer
 from lightning_ecinn.ecinn.settings import stored_path
 from lightning_ecinn.figures import correlation_matrices, heatmap_table, text_table
+from lightning_ecinn.figures.tables import as_json
 from lightning_ecinn.models.checkpoints import read_checkpoint
 from lightning_ecinn.models.classifier import GenerativeClassifier
 from lightning_ecinn.plain_text import plain
@@ -211,7 +212,7 @@ class Comparison:
         ]
         content = {"models": models, "correlation": matrices, "images": images}
         path = Path(trainer.default_root_dir) / "comparison.json"
-        path = save_new_text(path, json_text(content))
+        path = save_new_text(path, as_json(content))
         print(plain(f"Wrote {path}"))
 
     def _flat(self, matrices: dict[str, Any], found: Any) -> dict[str, float]:

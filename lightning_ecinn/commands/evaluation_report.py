@@ -13,7 +13,7 @@ import numpy as np
 import pytorch_lightning as pl
 
 from lightning_ecinn.callbacks.loggers import log_numbers, log_table
-from lightning_ecinn.callbacks.new_files import json_text, save_new_text
+from lightning_ecinn.callbacks.new_files import save_new_text
 from lightning_ecinn.callbacks.prediction_writer import others_waiting
 from lightning_ecinn.commands.evaluation_loop import CounterfactualEvaluation
 from lightning_ecinn.commands.evaluation_pictures import draw_evaluation, draw_faithfulness
@@ -38,6 +38,7 @@ from lightning_ecinn.evaluation import (
     with_plausibility,
 )
 from lightning_ecinn.figures import as_csv, as_markdown, text_table
+from lightning_ecinn.figures.tables import as_json
 from lightning_ecinn.metrics import bootstrap_interval
 from lightning_ecinn.plain_text import plain
 from lightning_ecinn.whole_files import WriteError
@@ -154,7 +155,7 @@ class EvaluationReport(pl.Callback):
         written = [name for name in found.rows if name not in _NOT_WRITTEN]
         lines = zip(*(found.rows[name].tolist() for name in written), strict=True)
         header = ("step", "measure", "value", "low", "high", "count")
-        content = json_text(self._content(found))
+        content = as_json(self._content(found))
         markdown = [f"# {plain(found.title)}", *map(as_markdown, tables), *map(plain, found.notes)]
         texts = {
             "evaluation.md": "\n\n".join(markdown) + "\n",

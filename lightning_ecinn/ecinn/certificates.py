@@ -77,6 +77,13 @@ class Certificate:
     holds: Tensor
     reason: Reasons
 
+    def __getitem__(self, key: slice | Sequence[int] | Tensor) -> Certificate:
+        """Those of some images, chosen as a tensor's rows are."""
+        chosen = torch.arange(len(self.holds))[key].tolist()
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values |= {name: v[key] for name, v in values.items() if isinstance(v, Tensor)}
+        return Certificate(**values | {"reason": [self.reason[i] for i in chosen]})
+
     def rows(self) -> list[dict[str, Any]]:
         """Plain values, one dict per counterfactual, image by image and target by target."""
         count, ndim = self.holds.numel(), self.holds.ndim

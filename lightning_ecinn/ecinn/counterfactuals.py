@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from importlib import import_module
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -14,7 +17,13 @@ from torch import Tensor
 from lightning_ecinn.ecinn.certificates import Certificate
 from lightning_ecinn.models.preprocessing import round_to_8_bits
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 __all__ = ["Counterfactual"]
+
+_MOST_ROWS = 8
+"""Images that a notebook shows."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,7 @@ class Counterfactual:
         source: (B,), p: the class each input is classified as.
         target: (B,), q: the class asked for.
         alpha: (B,), length of the step; 0 where the input already is the target.
+        input_posterior: (B, K), p(y) of the input.
         posterior: (B, K), p(y) at the counterfactual's latent.
         latent: (B, D), the counterfactual's latent, z + alpha Delta.
         defined: (B,), whether there is a step from p to q, for alpha_star and the certified step
@@ -34,6 +44,10 @@ class Counterfactual:
         forward_evaluations: (B,), network evaluations that it cost; encoding the image counts
             once for each of its targets and steps.
         inverse_evaluations: (B,), inverse ones.
+        class_names: one name per class.
+
+    They have a length, B, and can be indexed: ``cf[3]``, ``cf[:2]`` and ``cf[[0, 5]]`` are
+    counterfactuals again, of one, two and two images. In a notebook they show themselves.
 
     Example:
         >>> from lightning_ecinn import MNIST, Explainer
@@ -52,11 +66,13 @@ class Counterfactual:
     source: Tensor
     target: Tensor
     alpha: Tensor
+    input_posterior: Tensor
     posterior: Tensor
     latent: Tensor
     defined: Tensor
     forward_evaluations: Tensor
     inverse_evaluations: Tensor
+    class_names: tuple[str, ...]
     _certify: Callable[[Counterfactual], Certificate] | None = field(default=None, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -74,6 +90,28 @@ class Counterfactual:
         copied = object.__new__(type(self))
         vars(copied).update(copy.deepcopy(self.__getstate__(), memo), _certify=self._certify)
         return copied
+
+    def __len__(self) -> int:
+        """B, how many images were explained."""
+        return len(self.target)
+
+    def __getitem__(self, key: int | slice | Sequence[int] | Tensor) -> Counterfactual:
+        """Those of some images, chosen as a tensor's rows are; of one image with B = 1.
+
+        Raises:
+            IndexError: there is no such image.
+        """
+        if isinstance(key, int):
+            if not -len(self) <= key < len(self):
+                raise IndexError(f"There is no image {key} among {len(self)}.")
+            key = slice(key, key + 1 or None)
+        rows: dict[str, Any] = {
+            name: v[key] for name, v in vars(self).items() if isinstance(v, Tensor)
+        }
+        chosen = replace(self, **rows)
+        if "certificate" in vars(self):  # made already, perhaps where the classifier was
+            vars(chosen)["certificate"] = self.certificate[key]
+        return chosen
 
     @cached_property
     def certificate(self) -> Certificate:
@@ -95,7 +133,9 @@ class Counterfactual:
         here, certify = self.input.device, self._certify
         if here == torch.device(device):
             return self
-        moved = {name: v.to(device) for name, v in vars(self).items() if isinstance(v, Tensor)}
+        moved: dict[str, Any] = {
+            name: v.to(device) for name, v in vars(self).items() if isinstance(v, Tensor)
+        }
         return replace(self, **moved, _certify=certify and (lambda cf: certify(cf.to(here))))
 
     @property
@@ -108,7 +148,38 @@ class Counterfactual:
         """The counterfactuals as a person sees them: rounded to multiples of 1/255."""
         return round_to_8_bits(self.image)
 
+    def figure(self, title: str | None = None) -> Figure:
+        """A panel: input, counterfactual, heatmap, posteriors before and after, and in words.
+
+        With several targets per image each has a row.
+
+        Raises:
+            ValueError: as :attr:`certificate`.
+        """
+        return _explanations().panel([self], title=title)
+
+    def save(self, folder: str | PathLike[str]) -> list[Path]:
+        """Write the pictures in 8 bits, the panel, ``results.json`` and ``results.csv``.
+
+        Returns:
+            The files.
+
+        Raises:
+            ValueError: one of them is there already; nothing is overwritten.
+            WriteError: they can't be written.
+        """
+        return _explanations().save([self], Path(folder))
+
+    def _repr_png_(self) -> bytes:
+        """The panel of the first counterfactuals, for notebooks."""
+        return _explanations().as_png(self[:_MOST_ROWS].figure())
+
     @property
     def target_posterior(self) -> Tensor:
         """p(q) at the counterfactual's latent, (B,)."""
         return torch.gather(self.posterior, -1, self.target.unsqueeze(-1)).squeeze(-1)
+
+
+def _explanations() -> Any:
+    """What draws and writes them: it knows counterfactuals, and is imported when asked for."""
+    return import_module("lightning_ecinn.explanations")

@@ -53,13 +53,17 @@ def make_counterfactuals(
     inference.check_precision(session, inputs, z, stacklevel=_STACKLEVEL)
     paths = Paths.towards(inference.classifier, z, target, settings.truncation)
     steps, defined = _steps(inference.classifier, settings, paths, alphas, undefined)
-    inputs = inputs.unsqueeze(1).expand(-1, target.shape[1], -1, -1, -1)
+    count = target.shape[1]
+    inputs = inputs.unsqueeze(1).expand(-1, count, -1, -1, -1)
+    before = finite(inference.classifier.mixture.log_posterior(z).exp(), "posteriors")
     made = _made(session, settings.confidence, paths, inputs, alphas, steps, defined)
     return [
         Counterfactual(
             input=inputs,
             source=paths.source,
             target=target,
+            input_posterior=before.unsqueeze(1).expand(-1, count, -1),
+            class_names=inference.classifier.class_names,
             **{name: values[k] for name, values in made.items()},
             _certify=_certifying(inference, session.state, settings, alpha),
         )

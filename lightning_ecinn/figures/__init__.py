@@ -8,16 +8,20 @@ from lightning_ecinn.figures.examples import plausibility_examples
 from lightning_ecinn.figures.grid import magnified, picture_grid
 from lightning_ecinn.figures.heatmaps import HeatmapRow, heatmap_table
 from lightning_ecinn.figures.matrices import class_matrix, correlation_matrices
-from lightning_ecinn.figures.tables import as_csv, as_markdown, text_table
+from lightning_ecinn.figures.panel import PanelRow, counterfactual_panel
+from lightning_ecinn.figures.tables import as_csv, as_json, as_markdown, text_table
 from lightning_ecinn.figures.text import posterior_percent
 
 __all__ = [
     "HeatmapRow",
+    "PanelRow",
     "alpha_histograms",
     "as_csv",
+    "as_json",
     "as_markdown",
     "class_matrix",
     "correlation_matrices",
+    "counterfactual_panel",
     "faithfulness_curves",
     "heatmap_table",
     "magnified",

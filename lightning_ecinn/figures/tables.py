@@ -1,16 +1,18 @@
-"""Rows of text as tables: for a terminal, for Markdown and for programs."""
+"""Rows of text as tables, and plain values: for a terminal, for Markdown and for programs."""
 
 from __future__ import annotations
 
 import csv
+import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
 from numbers import Real
+from typing import Any
 
 from lightning_ecinn.plain_text import plain
 
-__all__ = ["as_csv", "as_markdown", "text_table"]
+__all__ = ["as_csv", "as_json", "as_markdown", "text_table"]
 
 
 def text_table(rows: Sequence[Sequence[str]]) -> str:
@@ -46,6 +48,19 @@ def as_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     writer.writerow(header)
     writer.writerows([_plain(value) for value in row] for row in rows)
     return text.getvalue()
+
+
+def as_json(content: Any) -> str:
+    """Plain values as JSON, with null for every number that is not finite: JSON has none."""
+    return json.dumps(_known(content), indent=1, allow_nan=False) + "\n"
+
+
+def _known(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _known(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_known(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _plain(value: object) -> object:

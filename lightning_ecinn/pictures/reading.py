@@ -73,13 +73,13 @@ def find_pictures(paths: Sequence[str | PathLike[str]]) -> list[Path]:
     Raises:
         ValueError: something is not there, or a folder has no picture.
     """
-    found: dict[Path, None] = {}
+    found: dict[Path, Path] = {}
     for path in map(Path, paths):
         place = path.expanduser()
         if not place.is_dir():
             if not place.exists():
                 raise ValueError(f"There is no file and no folder {place}.")
-            found[place] = None
+            found.setdefault(place.resolve(), place)
             continue
         inside = sorted(
             Path(folder, name)
@@ -92,10 +92,11 @@ def find_pictures(paths: Sequence[str | PathLike[str]]) -> list[Path]:
                 f"The folder {place} holds no picture: names of pictures end with "
                 f"{', '.join(sorted(ENDINGS))}."
             )
-        found.update(dict.fromkeys(inside))
+        for file in inside:
+            found.setdefault(file.resolve(), file)
     if not found:
         raise ValueError("No picture was given: name files or folders.")
-    return list(found)
+    return list(found.values())
 
 
 def read_each(

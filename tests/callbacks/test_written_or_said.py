@@ -24,10 +24,11 @@ from lightning_ecinn.callbacks import (
 )
 from lightning_ecinn.callbacks.end_of_run import DrawsAtTheEnd
 from lightning_ecinn.callbacks.loggers import log_figure, log_numbers
-from lightning_ecinn.callbacks.new_files import json_text, save_new, save_new_text
+from lightning_ecinn.callbacks.new_files import save_new, save_new_text
 from lightning_ecinn.callbacks.prediction_writer import others_waiting
 from lightning_ecinn.callbacks.remarks import take_remarks
 from lightning_ecinn.figures import picture_grid
+from lightning_ecinn.figures.tables import as_json
 from lightning_ecinn.whole_files import WriteError
 
 
@@ -291,4 +292,4 @@ def test_counterfactuals_that_a_grid_lacks_are_counted(trained, tmp_path):
 def test_numbers_that_json_does_not_have_are_null():
     content = {"a": [float("nan"), 1.5, (float("-inf"), None)], "b": {"c": float("inf"), "d": "x"}}
     expected = {"a": [None, 1.5, [None, None]], "b": {"c": None, "d": "x"}}
-    assert json.loads(json_text(content)) == expected
+    assert json.loads(as_json(content)) == expected

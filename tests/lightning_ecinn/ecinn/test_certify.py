@@ -1,5 +1,6 @@
 """Certificates on a toy classifier whose pictures are their latents, without an explainer."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -50,11 +51,13 @@ def counterfactual(image, target, defined=True):
         source=0 * one,
         target=torch.tensor(target),
         alpha=one.double(),
+        input_posterior=torch.zeros(n, 3),
         posterior=torch.zeros(n, 3),
         latent=torch.zeros(n, 2),
         defined=torch.full((n,), defined),
         forward_evaluations=one,
         inverse_evaluations=2 * one,
+        class_names=("a", "b", "c"),
     )
 
 
@@ -81,7 +84,7 @@ def test_by_hand():
 def test_several_targets_and_their_reasons():
     one = counterfactual([[1.0, 0.0], [0.0, 1.0]], [1, 2])
     several = {name: v.unsqueeze(0) for name, v in vars(one).items() if torch.is_tensor(v)}
-    given = certify(Toy(), (0,), False, None, Counterfactual(**several))
+    given = certify(Toy(), (0,), False, None, replace(one, **several))
     assert given.reason == [["", ""]]
     assert (
         given.holds.shape == given.tipping_gap.shape == given.reconstruction_error.shape == (1, 2)

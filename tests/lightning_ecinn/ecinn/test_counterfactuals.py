@@ -15,11 +15,13 @@ def test_result_properties():
         source=torch.zeros_like(target),
         target=target,
         alpha=torch.ones(2, 3),
+        input_posterior=posterior,
         posterior=posterior,
         latent=torch.zeros(2, 3, 16),
         defined=torch.ones(2, 3, dtype=torch.bool),
         forward_evaluations=torch.ones_like(target),
         inverse_evaluations=torch.ones_like(target),
+        class_names=tuple("abcde"),
     )
     assert torch.equal(result.heatmap, image - given)
     assert result.heatmap.min() < 0 < result.heatmap.max()

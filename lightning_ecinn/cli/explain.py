@@ -1,0 +1,128 @@
+"""``explain``: a parser of its own, for it needs neither data nor a trainer."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from lightning_ecinn.cli.parsing import OneLineErrors
+from lightning_ecinn.cli.words import PROGRAM
+from lightning_ecinn.commands.explain import ALL, RUNNER_UP, ExplainSettings, explain_pictures
+from lightning_ecinn.evaluation import check_alphas
+from lightning_ecinn.runs import new_run_folder
+
+__all__ = ["explain"]
+
+_DESCRIPTION = """\
+Explain picture files with a trained model: what would have to change for another class?
+
+Any pictures in any size: they are turned, cut and resized as the model's data set does it. For
+each there is a line here, and in the results' folder a panel (input, counterfactuals, heatmap,
+posteriors, certificate), the counterfactuals as PNG, and results.json and results.csv.
+"""
+
+_EXAMPLES = f"""\
+examples:
+  {PROGRAM} explain --ckpt_path pretrained:mnist digit.png
+  {PROGRAM} explain --ckpt_path runs/own/<time>/checkpoints/best.ckpt photos/ --target smiling
+  {PROGRAM} explain --ckpt_path pretrained:mnist scans/ --target all --truncation 0.8 --out results
+
+The exit status is 1 where some pictures could not be read (the others are explained).
+"""
+
+
+class _Parser(OneLineErrors, argparse.ArgumentParser):
+    """Mistakes in one line."""
+
+
+def explain(words: Sequence[str]) -> None:
+    """Run it.
+
+    Args:
+        words: what comes after ``explain``.
+
+    Raises:
+        SystemExit: with status 1, if some pictures could not be read.
+        ValueError: nothing can be explained.
+    """
+    given = _parser().parse_args(list(words))
+    alphas = [_alpha(word) for word in given.alphas]
+    check_alphas(alphas)
+    path = {name: getattr(given, name) for name in ("truncation", "confidence", "convincing_step")}
+    settings = ExplainSettings(
+        ckpt_path=given.ckpt_path,
+        pictures=given.pictures,
+        target=given.target,
+        alphas=alphas,
+        out=new_run_folder("explain", given.out),
+        invert=given.invert,
+        crop=given.crop,
+        dtype=given.dtype,
+        device=given.device,
+        path={name: value for name, value in path.items() if value is not None},
+    )
+    failed = explain_pictures(settings)
+    print(f"The results lie in {settings.out}")
+    if failed:
+        count = f"{len(failed)} pictures" if len(failed) > 1 else "1 picture"
+        print(f"{count} could not be read, see above.", file=sys.stderr)
+        raise SystemExit(1)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=f"{PROGRAM} explain",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("pictures", nargs="+", metavar="PICTURE", help="files, and folders of them")
+    add("--ckpt_path", required=True, help="a checkpoint, or pretrained:mnist and the like")
+    add(
+        "--target",
+        nargs="+",
+        default=[RUNNER_UP],
+        metavar="CLASS",
+        help=f"classes by name or number; {ALL}: every other one; {RUNNER_UP} (the default): the "
+        "second likeliest of each picture",
+    )
+    add(
+        "--alphas",
+        nargs="+",
+        default=["tipping", "convincing"],
+        metavar="STEP",
+        help="tipping, convincing, star, certified, or step lengths",
+    )
+    add("--out", help="folder of the results; runs/explain/<time> by default")
+    add("--truncation", type=float, help="psi from 0 to 1; the checkpoint's by default")
+    add("--confidence", type=float, help="posterior that the certified step reaches")
+    add(
+        "--convincing_step",
+        nargs=2,
+        type=float,
+        metavar=("OFFSET", "SLOPE"),
+        help="alpha_1 = offset + slope alpha_0; the checkpoint's by default",
+    )
+    add(
+        "--invert",
+        action="store_true",
+        help="explain the pictures' negatives: ink on paper as white on black",
+    )
+    add(
+        "--crop",
+        action=argparse.BooleanOptionalAction,
+        help="cut the central square out of pictures, or squeeze them; as the data set by default",
+    )
+    add("--dtype", choices=("float32", "float64"), default="float32", help="precision")
+    add("--device", default="cpu", help="where to compute, such as cuda")
+    return parser
+
+
+def _alpha(word: str) -> Any:
+    try:
+        return float(word)
+    except ValueError:
+        return word

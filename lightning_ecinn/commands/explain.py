@@ -1,0 +1,220 @@
+"""The subcommand `explain`: counterfactuals of anybody's picture files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from lightning_ecinn import shipped
+from lightning_ecinn.ecinn import Explainer
+from lightning_ecinn.ecinn.steps import Alpha
+from lightning_ecinn.explanations import Row, one_line, save_pictures, save_tables
+from lightning_ecinn.pictures.reading import find_pictures, read_each
+from lightning_ecinn.plain_text import plain
+from lightning_ecinn.runs import CONFIG
+from lightning_ecinn.whole_files import write_whole
+
+__all__ = ["ALL", "RUNNER_UP", "ExplainSettings", "explain_pictures"]
+
+RUNNER_UP, ALL = "runner-up", "all"
+"""Targets that are no classes: the second likeliest of each picture, and every other one."""
+
+_TOGETHER = 16
+"""Pictures that are read, explained and written at a time."""
+
+_NATS = 0.5
+"""By so many for each dimension a negative must be likelier to be told, without quantiles."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainSettings:
+    """What `explain` explains, and how.
+
+    Args:
+        ckpt_path: a checkpoint, or "pretrained:mnist" and the like.
+        pictures: files and folders.
+        target: classes by name or number, or `RUNNER_UP`, or `ALL`.
+        alphas: the steps.
+        out: the folder of what is written.
+        invert: explain the negatives of the pictures.
+        crop: cut to the central square, or squeeze; by default as the model's data set did.
+        dtype: "float32" or "float64".
+        device: where to compute.
+        path: fields of `PathSettings` that are to differ from the checkpoint's.
+    """
+
+    ckpt_path: str
+    pictures: Sequence[str]
+    target: Sequence[str]
+    alphas: Sequence[Alpha]
+    out: Path
+    invert: bool
+    crop: bool | None
+    dtype: str
+    device: str
+    path: dict[str, Any]
+
+
+def explain_pictures(settings: ExplainSettings) -> list[str]:
+    """Explain pictures, say a line for each, and write pictures, panels and tables.
+
+    Returns:
+        Of each picture that could not be read, why.
+
+    Raises:
+        ValueError: nothing can be explained: no picture, no class means, no such class.
+        WriteError: the results can't be written.
+    """
+    explainer = _explainer(settings)
+    _classes(explainer, settings.target)
+    paths = find_pictures(settings.pictures)
+    _write_settings(settings)
+    failed: list[str] = []
+    rows: list[Row] = []
+    done = 0
+    hidden = None if len(paths) > 1 else True  # None: hidden unless on a terminal
+    with tqdm(total=len(paths), desc="explaining", unit=" pictures", disable=hidden) as bar:
+        for start in range(0, len(paths), _TOGETHER):
+            some = paths[start : start + _TOGETHER]
+            names, images = _read(some, explainer, settings, failed)
+            if names:
+                rows += _explained(explainer, settings, names, images, first=done)
+            done += len(names)
+            bar.update(len(some))
+    about = {
+        "model": settings.ckpt_path,
+        "class_names": list(explainer.class_names),
+        "inverted": settings.invert,
+        "unreadable": failed,
+    }
+    save_tables(rows, settings.out, about)
+    return failed
+
+
+def _write_settings(settings: ExplainSettings) -> None:
+    """What was asked for, beside the results."""
+    given = {**vars(settings), "out": str(settings.out)}
+    plain_values = {
+        name: list(v) if isinstance(v, list | tuple) else v for name, v in given.items()
+    }
+    with write_whole(settings.out / CONFIG) as file:
+        file.write(yaml.safe_dump({"explain": plain_values}, sort_keys=False).encode())
+
+
+def _explainer(settings: ExplainSettings) -> Explainer:
+    """The model, able to explain.
+
+    Raises:
+        ValueError: it has no class means.
+    """
+    crop = {} if settings.crop is None else {"crop": settings.crop}
+    explainer = Explainer.from_checkpoint(
+        shipped.resolve(settings.ckpt_path),
+        device=settings.device,
+        dtype=getattr(torch, settings.dtype),
+        chunk_size=64,
+        **crop,
+        **settings.path,
+    )
+    if not explainer.classifier.class_counts.any():
+        raise ValueError(
+            f"{settings.ckpt_path} has no class means yet: they are built after fit; for a "
+            f"checkpoint without them: python -m lightning_ecinn means --ckpt_path "
+            f"{settings.ckpt_path}"
+        )
+    return explainer
+
+
+def _classes(explainer: Explainer, target: Sequence[str]) -> list[int] | None:
+    """The classes asked for, by their names or else numbers; None: those of each picture.
+
+    Raises:
+        ValueError: there is no such class.
+    """
+    names = explainer.class_names
+    if len(target) == 1 and target[0] in (RUNNER_UP, ALL) and target[0] not in names:
+        return None
+    found = []
+    for word in target:
+        number = int(word) if word.isdecimal() else -1
+        if word not in names and not 0 <= number < len(names):
+            raise ValueError(
+                f"--target {word} is no class of {explainer.num_classes}: give one of "
+                f"{', '.join(names)}; its number from 0; {RUNNER_UP}; or {ALL}."
+            )
+        found.append(names.index(word) if word in names else number)
+    return found
+
+
+def _targets(explainer: Explainer, images: Tensor, target: Sequence[str]) -> Tensor:
+    """The classes asked for of each image, (B, T)."""
+    if (classes := _classes(explainer, target)) is not None:
+        return torch.tensor(classes).expand(len(images), -1)
+    order = explainer.posterior(images).argsort(dim=1, descending=True).cpu()
+    return order[:, 1:2] if target[0] == RUNNER_UP else order[:, 1:].sort(dim=1).values
+
+
+def _read(
+    paths: Sequence[Path], explainer: Explainer, settings: ExplainSettings, failed: list[str]
+) -> tuple[list[str], Tensor]:
+    """Names and images (B, C, H, W) uint8 of the pictures that can be read; says which can't."""
+    names, images = [], []
+    for path, result in zip(
+        paths, read_each(paths, explainer.image_shape, explainer.crop), strict=True
+    ):
+        if isinstance(result, ValueError):
+            failed.append(plain(str(result)))
+            tqdm.write(f"left out: {failed[-1]}", file=sys.stderr)
+        else:
+            names.append(plain(path.name))
+            images.append(result)
+    if not images:
+        return [], torch.empty(0)
+    stacked = torch.from_numpy(np.stack(images))
+    return names, 255 - stacked if settings.invert else stacked
+
+
+def _explained(
+    explainer: Explainer,
+    settings: ExplainSettings,
+    names: list[str],
+    images: Tensor,
+    *,
+    first: int,
+) -> list[Row]:
+    """Explain images, write their pictures, say a line for each target's last step."""
+    target = _targets(explainer, images, settings.target)
+    steps = explainer.explain_steps(images, target, settings.alphas, undefined="keep")
+    called = [str(alpha) for alpha in settings.alphas]
+    saved = save_pictures(steps, settings.out, names=names, called=called, first=first)
+    of_picture = len(saved.rows) // len(names)
+    for i, image in enumerate(images):
+        rows = saved.rows[i * of_picture : (i + 1) * of_picture]
+        for row in rows[len(called) - 1 :: len(called)]:
+            tqdm.write(plain(one_line(row)))
+        if not settings.invert and _looks_negative(explainer, image, rows[0]):
+            tqdm.write(
+                f"note: {names[i]} is unlike the training images, and its negative much more like "
+                "them: --invert explains negatives.",
+                file=sys.stderr,
+            )
+    return saved.rows
+
+
+def _looks_negative(explainer: Explainer, image: Tensor, row: Row) -> bool:
+    """Whether an image is less likely than any training image, and its negative much likelier."""
+    if row["quantile_before"]:
+        return False
+    negative = float(explainer.log_prob(255 - image))
+    quantiles = explainer.classifier.log_prob_quantiles
+    spread = float(quantiles.median() - quantiles[0]) if row["quantile_before"] == 0 else 0
+    return negative - row["log_prob_before"] > (spread or _NATS * image.numel())
