@@ -44,6 +44,7 @@ from .models import (
     load_model as load_model,
     load_network as load_network,
 )
+from .page import counterfactual_page as counterfactual_page, write_page as write_page
 from .pictures.reading import read_images as read_images
 from .training import (
     IBINN as IBINN,

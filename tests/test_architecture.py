@@ -38,7 +38,12 @@ LEVELS = [
     {"lightning_ecinn.metrics", "lightning_ecinn.ecinn"},
     {"lightning_ecinn.attribution"},
     {"lightning_ecinn.figures", "lightning_ecinn.datamodules"},
-    {"lightning_ecinn.comparison", "lightning_ecinn.evaluation", "lightning_ecinn.explanations"},
+    {
+        "lightning_ecinn.comparison",
+        "lightning_ecinn.evaluation",
+        "lightning_ecinn.explanations",
+        "lightning_ecinn.page",
+    },
     {"lightning_ecinn.training"},
     {"lightning_ecinn.callbacks"},
     {"lightning_ecinn.commands"},
