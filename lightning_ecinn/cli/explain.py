@@ -20,7 +20,8 @@ Explain picture files with a trained model: what would have to change for anothe
 
 Any pictures in any size: they are turned, cut and resized as the model's data set does it. For
 each there is a line here, and in the results' folder a panel (input, counterfactuals, heatmap,
-posteriors, certificate), the counterfactuals as PNG, and results.json and results.csv.
+posteriors, certificate), the counterfactuals as PNG, results.json and results.csv, and index.html:
+a page to look at them and to drag their steps.
 """
 
 _EXAMPLES = f"""\
@@ -57,6 +58,7 @@ def explain(words: Sequence[str]) -> None:
         target=given.target,
         alphas=alphas,
         out=new_run_folder("explain", given.out),
+        page=given.page,
         invert=given.invert,
         crop=given.crop,
         dtype=given.dtype,
@@ -105,6 +107,12 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         metavar=("OFFSET", "SLOPE"),
         help="alpha_1 = offset + slope alpha_0; the checkpoint's by default",
+    )
+    add(
+        "--page",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="write index.html, too: the first pictures to look at and to play with",
     )
     add(
         "--invert",

@@ -18,6 +18,7 @@ from lightning_ecinn import shipped
 from lightning_ecinn.ecinn import Explainer
 from lightning_ecinn.ecinn.steps import Alpha
 from lightning_ecinn.explanations import Row, one_line, save_pictures, save_tables
+from lightning_ecinn.page import counterfactual_page, write_page
 from lightning_ecinn.pictures.reading import find_pictures, read_each
 from lightning_ecinn.plain_text import plain
 from lightning_ecinn.runs import CONFIG
@@ -30,6 +31,9 @@ RUNNER_UP, ALL = "runner-up", "all"
 
 _TOGETHER = 16
 """Pictures that are read, explained and written at a time."""
+
+_PAGE_PICTURES, _PAGE_PAIRS = 20, 200
+"""Pictures, and pictures times classes, of one page at most: it is to stay a few megabytes."""
 
 _NATS = 0.5
 """By so many for each dimension a negative must be likelier to be told, without quantiles."""
@@ -45,6 +49,7 @@ class ExplainSettings:
         target: classes by name or number, or `RUNNER_UP`, or `ALL`.
         alphas: the steps.
         out: the folder of what is written.
+        page: write ``index.html``, too, of the first pictures.
         invert: explain the negatives of the pictures.
         crop: cut to the central square, or squeeze; by default as the model's data set did.
         dtype: "float32" or "float64".
@@ -57,6 +62,7 @@ class ExplainSettings:
     target: Sequence[str]
     alphas: Sequence[Alpha]
     out: Path
+    page: bool
     invert: bool
     crop: bool | None
     dtype: str
@@ -81,6 +87,7 @@ def explain_pictures(settings: ExplainSettings) -> list[str]:
     failed: list[str] = []
     rows: list[Row] = []
     done = 0
+    shown: list[tuple[str, Tensor]] = []
     hidden = None if len(paths) > 1 else True  # None: hidden unless on a terminal
     with tqdm(total=len(paths), desc="explaining", unit=" pictures", disable=hidden) as bar:
         for start in range(0, len(paths), _TOGETHER):
@@ -89,6 +96,7 @@ def explain_pictures(settings: ExplainSettings) -> list[str]:
             if names:
                 rows += _explained(explainer, settings, names, images, first=done)
             done += len(names)
+            shown += list(zip(names, images, strict=True))[: _room(explainer) - len(shown)]
             bar.update(len(some))
     about = {
         "model": settings.ckpt_path,
@@ -97,7 +105,30 @@ def explain_pictures(settings: ExplainSettings) -> list[str]:
         "unreadable": failed,
     }
     save_tables(rows, settings.out, about)
+    if settings.page and shown:
+        _write_page(explainer, settings, shown)
     return failed
+
+
+def _room(explainer: Explainer) -> int:
+    """Pictures that a page has room for."""
+    return max(min(_PAGE_PICTURES, _PAGE_PAIRS // explainer.num_classes), 1)
+
+
+def _write_page(
+    explainer: Explainer, settings: ExplainSettings, shown: Sequence[tuple[str, Tensor]]
+) -> None:
+    """The page of the pictures and of the classes asked for, or all."""
+    names, images = zip(*shown, strict=True)
+    html = counterfactual_page(
+        explainer,
+        torch.stack(images),
+        targets=_classes(explainer, settings.target) or "all",
+        names=names,
+        title="Counterfactuals",
+        progress="page",
+    )
+    write_page(settings.out / "index.html", html)
 
 
 def _write_settings(settings: ExplainSettings) -> None:

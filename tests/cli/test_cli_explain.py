@@ -12,6 +12,7 @@ from lightning_ecinn import MNIST, Explainer, shipped
 from lightning_ecinn.cli.main import main
 
 MODEL = "--ckpt_path=pretrained:mnist"
+NO_PAGE = "--no-page"
 
 
 @pytest.fixture(scope="module")
@@ -60,23 +61,36 @@ def test_by_default_the_runner_up(folder, explainer, digits, capsys):
     assert [line.partition(":")[0] for line in said[:3]] == ["one.tif", "seven.png", "two.bmp"]
     assert said[3] == f"The results lie in {out}"
     assert len(list(out.glob("*-panel.png"))) == 3
+    page = (out / "index.html").read_text()
+    assert "seven.png" in page
+    assert len(page) < 3e6
     assert yaml.safe_load((out / "config.yaml").read_text())["explain"]["target"] == ["runner-up"]
 
 
 def test_targets_by_name_and_number_and_all(folder):
     picture = str(folder / "seven.png")
-    main(["explain", MODEL, picture, "--target", "3", "9", "--alphas", "1.1", "--out=two"])
+    main(["explain", MODEL, NO_PAGE, picture, "--target", "3", "9", "--alphas", "1.1", "--out=two"])
     rows = results(folder.parent / "two")["counterfactuals"]
     assert [(row["target"], row["step"]) for row in rows] == [("3", "1.1"), ("9", "1.1")]
     assert all(row["alpha"] == pytest.approx(1.1) for row in rows)
-    main(["explain", MODEL, picture, "--target=all", "--alphas=star", "--out=all"])
+    main(["explain", MODEL, NO_PAGE, picture, "--target=all", "--alphas=star", "--out=all"])
     rows = results(folder.parent / "all")["counterfactuals"]
     assert [row["target"] for row in rows] == [str(k) for k in range(10) if k != 7]
 
 
 def test_the_paths_settings_are_the_commands(folder, explainer, digits):
     options = ["--truncation=0.5", "--convincing_step", "0.9", "0.4", "--target=4"]
-    main(["explain", MODEL, str(folder / "seven.png"), *options, "--alphas=convincing", "--out=x"])
+    main(
+        [
+            "explain",
+            MODEL,
+            NO_PAGE,
+            str(folder / "seven.png"),
+            *options,
+            "--alphas=convincing",
+            "--out=x",
+        ]
+    )
     (row,) = results(folder.parent / "x")["counterfactuals"]
     other = Explainer(explainer.classifier, truncation=0.5, convincing_step=(0.9, 0.4))
     assert row["alpha"] == pytest.approx(float(other.explain(digits[:1], 4).alpha), abs=1e-5)
@@ -85,7 +99,7 @@ def test_the_paths_settings_are_the_commands(folder, explainer, digits):
 def test_what_cannot_be_read_is_named_and_the_rest_is_done(folder, capsys):
     (folder / "broken.png").write_bytes(b"no picture")
     with pytest.raises(SystemExit) as stop:
-        main(["explain", MODEL, str(folder), "--out=rest"])
+        main(["explain", MODEL, str(folder), NO_PAGE, "--out=rest"])
     assert stop.value.code == 1
     found = results(folder.parent / "rest")
     assert len(found["counterfactuals"]) == 6
@@ -97,27 +111,27 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_done(folder, capsys):
         if path.is_file() and path.name != "broken.png":
             path.unlink()
     with pytest.raises(SystemExit):
-        main(["explain", MODEL, str(folder), "--out=nothing"])
+        main(["explain", MODEL, NO_PAGE, str(folder), "--out=nothing"])
     assert results(folder.parent / "nothing")["counterfactuals"] == []
 
 
 def test_ink_on_paper_is_noticed_and_can_be_inverted(folder, digits, capsys):
     path = folder / "ink.png"
     ImageOps.invert(Image.fromarray(digits[0, 0].numpy())).save(path)
-    main(["explain", MODEL, str(path), str(folder / "seven.png"), "--out=ink"])
+    main(["explain", MODEL, NO_PAGE, str(path), str(folder / "seven.png"), "--out=ink"])
     (note,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note:")]
     assert note.startswith("note: ink.png is unlike the training images, and its negative much")
     assert note.endswith("--invert explains negatives.")
-    main(["explain", MODEL, str(path), "--invert", "--out=inverted"])
+    main(["explain", MODEL, NO_PAGE, str(path), "--invert", "--out=inverted"])
     assert "note:" not in capsys.readouterr().err
     rows, both = (results(folder.parent / name)["counterfactuals"] for name in ("inverted", "ink"))
     assert rows[-1]["alpha"] == pytest.approx(both[-1]["alpha"], abs=1e-5)
-    main(["explain", "--ckpt_path=pretrained:mnist_small", str(path), "--out=no_quantiles"])
+    main(["explain", "--ckpt_path=pretrained:mnist_small", NO_PAGE, str(path), "--out=small"])
     assert "note: ink.png is unlike" in capsys.readouterr().err
 
 
 def test_nothing_is_overwritten(folder):
-    words = ["explain", MODEL, str(folder / "seven.png"), "--out=again"]
+    words = ["explain", MODEL, NO_PAGE, str(folder / "seven.png"), "--out=again"]
     main(words)
     before = {path: path.read_bytes() for path in (folder.parent / "again").iterdir()}
     main(words)
@@ -143,7 +157,7 @@ def test_nothing_is_overwritten(folder):
 def test_a_mistake_is_answered_in_one_sentence(folder, words, sentence, capsys):
     (folder / "more" / "empty").mkdir()
     with pytest.raises(SystemExit) as stop:
-        main(["explain", MODEL, *words])
+        main(["explain", MODEL, NO_PAGE, *words])
     assert stop.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
