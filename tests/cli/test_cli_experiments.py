@@ -29,7 +29,7 @@ def is_on_digits(name):
 
 
 def is_flow(name):
-    model = yaml.safe_load((shipped.FOLDER / name).read_text())["model"]
+    model = yaml.safe_load((shipped.FOLDER / files(name)[0]).read_text())["model"]
     return model["class_path"] == "IBINN"
 
 
