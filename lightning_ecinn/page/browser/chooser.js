@@ -17,8 +17,10 @@ function buildThumbnails(choose) {
 }
 
 function buildBars(choose) {
-  byId("bars").classList.toggle("some", data.classes.length > 5 && data.classes.length <= 12);
-  byId("bars").classList.toggle("many", data.classes.length > 12);
+  const count = data.classes.length;
+  const short = data.classes.every((name) => name.length < 7);
+  byId("bars").classList.toggle("some", count > 5 && count <= 12 && short);
+  byId("bars").classList.toggle("many", count > 12);
   data.classes.forEach((name, k) => {
     const radio = element("input", { type: "radio", name: "target", value: k });
     const row = element("label", { "data-class": k }, radio, named(name),

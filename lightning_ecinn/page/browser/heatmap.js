@@ -86,5 +86,5 @@ function showHeatmap(shown, frame, mode) {
   const most = fixed(shown.largest, 2);
   byId("darkest").textContent = `darker −${most}`;
   byId("brightest").textContent = `+${most} brighter`;
-  byId("change-caption").textContent = CHANNELS > 1 ? "Change, mean of the colours" : "Change";
+  byId("change-caption").textContent = CHANNELS > 1 ? "Change (mean of RGB)" : "Change";
 }

@@ -8,29 +8,35 @@ let playing = null;
 function buildMarks(path, jump) {
   const last = path.alphas.length - 1;
   const frames = [...new Set(Object.values(path.marks))].sort((a, b) => a - b);
-  byId("marks").replaceChildren(...frames.map((frame) => {
+  const place = (mark, frame) => {
+    mark.style.setProperty("--at", last ? frame / last : 0);
+    return mark;
+  };
+  // The lines come first: they are behind every button.
+  const lines = frames.map((frame) => place(element("i", { "aria-hidden": "true" }), frame));
+  byId("marks").replaceChildren(...lines, ...frames.map((frame) => {
     const steps = marksAt(path, frame);
     const names = steps.map((step) => STEPS[step].name).join(", ");
     const button = element("button", {
       type: "button", "data-frame": frame, title: capital(names),
       "aria-label": `To the ${names}`, text: steps.map((step) => STEPS[step].sign).join(" = "),
     });
-    button.style.setProperty("--at", last ? frame / last : 0);
     button.addEventListener("click", () => jump(frame));
-    return button;
+    return place(button, frame);
   }));
   raiseMarks();
 }
 
 function raiseMarks() {
   const ends = [];
-  for (const button of byId("marks").children) {
+  const lines = byId("marks").querySelectorAll("i");
+  byId("marks").querySelectorAll("button").forEach((button, k) => {
     const { left, right } = button.getBoundingClientRect();
     let row = ends.findIndex((end) => left >= end + 4);
     if (row < 0) row = ends.length;
     ends[row] = right;
-    button.style.setProperty("--row", row);
-  }
+    for (const mark of [button, lines[k]]) mark.style.setProperty("--row", row);
+  });
   byId("marks").style.setProperty("--rows", Math.max(1, ends.length));
 }
 
@@ -71,7 +77,7 @@ function showStep(image, path, frame) {
   slider.setAttribute("aria-valuetext",
     [`α ${alpha}`, ...marks, `classified as ${classified(path, frame)}`].join(", "));
   byId("meaning").textContent = inWords(image, path, frame);
-  for (const button of byId("marks").children) {
+  for (const button of byId("marks").querySelectorAll("button")) {
     button.classList.toggle("here", Number(button.dataset.frame) === frame);
   }
   byId("alpha").textContent = fixed(path.alphas[frame], 3);
