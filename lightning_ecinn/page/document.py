@@ -19,7 +19,7 @@ from lightning_ecinn.ecinn.explainer import Explainer
 from lightning_ecinn.flows.settings import is_whole
 from lightning_ecinn.metrics.two_sample import in_8_bits
 from lightning_ecinn.models.inputs import Classes, check_images, checked_classes, shown
-from lightning_ecinn.page.frames import PathFrames, frames_towards
+from lightning_ecinn.page.frames import STEPS, PathFrames, frames_towards
 from lightning_ecinn.page.sprites import png, sprite
 from lightning_ecinn.whole_files import write_whole
 
@@ -28,7 +28,10 @@ __all__ = ["counterfactual_page", "write_page"]
 _SCRIPTS = ("words", "pictures", "chooser", "slider", "heatmap", "table", "main")
 """The parts of the program, in the order in which they are joined."""
 
-_MOST_FRAMES = 200
+_FRAMES, _MOST_FRAMES = 24, 200
+
+_WIDEST = 16_384
+"""Pixels that browsers' canvases are wide at most: a pair's frames stand side by side in one."""
 
 
 def counterfactual_page(
@@ -39,7 +42,7 @@ def counterfactual_page(
     names: Sequence[str] | None = None,
     labels: Classes | None = None,
     title: str = "Counterfactuals",
-    frames: int = 24,
+    frames: int | None = None,
     progress: str | None = None,
 ) -> str:
     """A page of HTML, complete in itself, to look at counterfactuals and to play with them.
@@ -57,7 +60,8 @@ def counterfactual_page(
         labels: the images' true classes, (B,), by numbers or names, if they are known.
         title: of the page.
         frames: evenly spaced steps for each image and class, at least 2; the tipping step,
-            alpha_star, the certified and the convincing step come on top.
+            alpha_star, the certified and the convincing step come on top. By default 24, or as
+            many as browsers can show of images so wide.
         progress: title of a progress bar on a terminal; None for none.
 
     Returns:
@@ -75,7 +79,8 @@ def counterfactual_page(
         >>> write_page("counterfactuals.html", page).name  # open it in a browser
         'counterfactuals.html'
     """
-    _check(explainer, images, title, frames)
+    _check(explainer, images, title)
+    frames = _checked_frames(frames, images.shape[3])
     classes = _checked_targets(explainer, targets)
     called = _checked_names(names, len(images))
     known = _checked_labels(explainer, labels, len(images))
@@ -176,7 +181,7 @@ def _joined(title: str, data: Mapping[str, Any]) -> str:
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], text["page.html"])
 
 
-def _check(explainer: Explainer, images: Tensor, title: str, frames: int) -> None:
+def _check(explainer: Explainer, images: Tensor, title: str) -> None:
     if not isinstance(explainer, Explainer):
         raise ValueError(
             f"The page needs an Explainer, got {type(explainer).__name__}: use "
@@ -195,10 +200,21 @@ def _check(explainer: Explainer, images: Tensor, title: str, frames: int) -> Non
         )
     if not isinstance(title, str):
         raise ValueError(f"title must be a text, got {shown(title)}.")
-    if not is_whole(frames) or not 2 <= frames <= _MOST_FRAMES:
+
+
+def _checked_frames(frames: int | None, width: int) -> int:
+    """So many frames, which fit side by side with the marked ones."""
+    most = min(_WIDEST // width - len(STEPS), _MOST_FRAMES)
+    if most < 2:
         raise ValueError(
-            f"frames must be a whole number from 2 to {_MOST_FRAMES}, got {shown(frames)}."
+            f"images are {width} pixels wide, too wide for a page: browsers show {_WIDEST:,} "
+            "pixels of frames side by side."
         )
+    if frames is None:
+        return min(_FRAMES, most)
+    if not is_whole(frames) or not 2 <= frames <= most:
+        raise ValueError(f"frames must be a whole number from 2 to {most}, got {shown(frames)}.")
+    return frames
 
 
 def _checked_targets(explainer: Explainer, targets: Classes) -> Tensor:

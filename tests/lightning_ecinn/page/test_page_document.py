@@ -12,6 +12,7 @@ from lightning_ecinn import MNIST, Explainer, GenerativeClassifier
 from lightning_ecinn.ecinn.certificates import log_prob_quantile
 from lightning_ecinn.metrics import en
 from lightning_ecinn.page import counterfactual_page, write_page
+from lightning_ecinn.page.document import _checked_frames
 
 HOSTILE = [
     "<script>alert(1)</script>", "</script><!--", "\"quotes\" & 'more'", "x" * 100, "🙂👩‍👩‍👧",
@@ -224,3 +225,12 @@ def test_a_classifier_that_can_explain_nothing_is_refused():
 def test_nothing_is_printed(model, images, capsys):
     counterfactual_page(model, images[:1], targets=1, progress="Page")
     assert capsys.readouterr() == ("", "")
+
+
+def test_frames_fit_into_a_browsers_canvas():
+    assert _checked_frames(None, 28) == 24
+    assert _checked_frames(None, 1024) == 12  # and the four marks: 16 x 1,024 pixels
+    with pytest.raises(ValueError, match="from 2 to 12, got 13"):
+        _checked_frames(13, 1024)
+    with pytest.raises(ValueError, match="3000 pixels wide, too wide for a page"):
+        _checked_frames(None, 3000)
