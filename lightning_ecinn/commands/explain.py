@@ -14,7 +14,6 @@ import yaml
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from lightning_ecinn import shipped
 from lightning_ecinn.ecinn import Explainer
 from lightning_ecinn.ecinn.steps import Alpha
 from lightning_ecinn.explanations import Row, one_line, save_pictures, save_tables
@@ -149,7 +148,7 @@ def _explainer(settings: ExplainSettings) -> Explainer:
     """
     crop = {} if settings.crop is None else {"crop": settings.crop}
     explainer = Explainer.from_checkpoint(
-        shipped.resolve(settings.ckpt_path),
+        settings.ckpt_path,
         device=settings.device,
         dtype=getattr(torch, settings.dtype),
         chunk_size=64,

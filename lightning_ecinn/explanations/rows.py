@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor
 
 from lightning_ecinn.ecinn.counterfactuals import Counterfactual
+from lightning_ecinn.metrics.proximity import l1, l2
 
 __all__ = ["Row", "picture_names", "result_rows", "step_names"]
 
@@ -63,10 +63,10 @@ def step_names(steps: Sequence[Counterfactual], called: Sequence[str] | None) ->
 def _rows(cf: Counterfactual, names: Sequence[str], step: str) -> list[Row]:
     """Of one step."""
     of_targets = cf.target[0].numel()
-    flat = {name: _flat(getattr(cf, name)).tolist() for name in ("source", "target", "alpha")}
-    before = _flat(torch.gather(cf.input_posterior, -1, cf.source.unsqueeze(-1))).tolist()
-    change = (cf.image_8bit - cf.input).flatten(cf.target.ndim).double()
-    l1, l2 = _flat(change.abs().sum(-1)).tolist(), _flat(change.norm(dim=-1)).tolist()
+    flat = {name: getattr(cf, name).flatten().tolist() for name in ("source", "target", "alpha")}
+    before = torch.gather(cf.input_posterior, -1, cf.source.unsqueeze(-1)).flatten().tolist()
+    pair = [pictures.flatten(0, cf.target.ndim - 1) for pictures in (cf.input, cf.image_8bit)]
+    distance_1, distance_2 = l1(*pair).tolist(), l2(*pair).tolist()
     rows = []
     for i, said in enumerate(cf.certificate.rows()):
         p, q = flat["source"][i], flat["target"][i]
@@ -81,8 +81,8 @@ def _rows(cf: Counterfactual, names: Sequence[str], step: str) -> list[Row]:
                 "target_posterior": said["posterior"][q],
                 "predicted": cf.class_names[said["predicted"]],
                 **{name: said[name] for name in _SAID},
-                "l1": l1[i],
-                "l2": l2[i],
+                "l1": distance_1[i],
+                "l2": distance_2[i],
                 **{name: said[name] for name in _COST},
             }
         )
@@ -98,7 +98,3 @@ _SAID = (
     "quantile_after",
 )
 _COST = ("reconstruction_error", "forward_evaluations", "inverse_evaluations")
-
-
-def _flat(values: Tensor) -> Tensor:
-    return values.flatten()

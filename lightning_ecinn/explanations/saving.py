@@ -16,6 +16,7 @@ from lightning_ecinn.ecinn.counterfactuals import Counterfactual
 from lightning_ecinn.explanations.panels import as_png, panel
 from lightning_ecinn.explanations.rows import Row, picture_names, result_rows, step_names
 from lightning_ecinn.figures import as_csv, as_json
+from lightning_ecinn.metrics.two_sample import in_8_bits
 from lightning_ecinn.whole_files import write_whole
 
 __all__ = ["Saved", "picture_file", "save", "save_pictures", "save_tables"]
@@ -157,7 +158,7 @@ def _pictures(steps: Sequence[Counterfactual]) -> list[Tensor]:
 
 
 def _png(picture: Tensor) -> bytes:
-    pixels = (picture.detach().cpu() * 255).round().byte().permute(1, 2, 0).numpy()
+    pixels = in_8_bits(picture).cpu().permute(1, 2, 0).numpy()
     grey_or_colour = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
     file = BytesIO()
     Image.fromarray(np.ascontiguousarray(grey_or_colour)).save(file, "PNG")

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from lightning_ecinn.figures.text import TITLE, line_height, wrapped
 
-__all__ = ["BLUE", "BLUE_TO_RED", "RED", "blank_figure", "check_numbers", "titled_figure"]
+__all__ = [
+    "BLUE",
+    "BLUE_TO_RED",
+    "RED",
+    "blank_figure",
+    "check_numbers",
+    "draw_frame",
+    "titled_figure",
+]
 
 BLUE, RED = "#2166ac", "#b2182b"
 BLUE_TO_RED = "RdBu_r"
@@ -42,3 +51,12 @@ def check_numbers(name: str, values: Tensor) -> None:
     """
     if not values.isfinite().all():
         raise ValueError(f"The {name} must be finite: leave out what could not be computed.")
+
+
+def draw_frame(axes: Axes) -> None:
+    """A thin frame around a picture whose background may be as white as the paper."""
+    axes.set_axis_on()
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set(color="0.8", linewidth=0.5)

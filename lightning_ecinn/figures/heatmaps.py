@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from lightning_ecinn.attribution import COMPLETENESS_LIMIT
-from lightning_ecinn.figures.canvas import BLUE_TO_RED, RED, blank_figure
+from lightning_ecinn.figures.canvas import BLUE_TO_RED, RED, blank_figure, draw_frame
 from lightning_ecinn.figures.grid import show_picture
 from lightning_ecinn.figures.text import (
     CAPTION,
@@ -215,7 +215,7 @@ def _show_heatmap(axes: Axes, heatmap: Tensor | None, gap: float | None) -> None
     axes.imshow(
         (values / unit).numpy(), cmap=BLUE_TO_RED, vmin=-1, vmax=1, interpolation="antialiased"
     )
-    _frame(axes)
+    draw_frame(axes)
     _caption(axes, -0.04, f"±{_short(unit)}", "0.3")
     if gap is not None:
         large = gap > COMPLETENESS_LIMIT
@@ -239,15 +239,6 @@ def _show_bar(axes: Axes) -> None:
 def _show_nothing(axes: Axes) -> None:
     axes.set_axis_off()
     axes.text(0.5, 0.5, "–", transform=axes.transAxes, ha="center", va="center", color="0.5")
-
-
-def _frame(axes: Axes) -> None:
-    """A heatmap's background is as white as the paper."""
-    axes.set_axis_on()
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set(color="0.8", linewidth=0.5)
 
 
 def _caption(axes: Axes, y: float, text: str, colour: str) -> None:

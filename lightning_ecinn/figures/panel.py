@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from lightning_ecinn.figures.canvas import BLUE, BLUE_TO_RED, RED, blank_figure
+from lightning_ecinn.figures.canvas import BLUE, BLUE_TO_RED, RED, blank_figure, draw_frame
 from lightning_ecinn.figures.grid import show_picture
 from lightning_ecinn.figures.heatmaps import heatmap_unit
 from lightning_ecinn.figures.text import (
@@ -94,7 +94,7 @@ def counterfactual_panel(
         cells = [figure.add_axes(layout.place(i, j)) for j in range(len(columns) + 2)]
         for axes, picture, caption in zip(cells, row.pictures, row.captions, strict=False):
             show_picture(axes, picture, caption)
-            _frame(axes)  # paper is as white as the page
+            draw_frame(axes)  # paper is as white as the page
         _show_heatmap(cells[-2], row.heatmap)
         _show_bars(cells[-1], row, layout.shown(row), class_names)
         layout.write(figure, i)
@@ -193,18 +193,10 @@ def _show_heatmap(axes: Axes, heatmap: Tensor) -> None:
     values = heatmap.detach().double().sum(0).cpu()
     shown = (values / heatmap_unit(values)).numpy()
     axes.imshow(shown, cmap=BLUE_TO_RED, vmin=-1, vmax=1, interpolation="nearest")
-    _frame(axes)
+    draw_frame(axes)
     below: dict[str, Any] = {"transform": axes.transAxes, "va": "top", "fontsize": CAPTION}
     axes.text(0.48, -0.04, "darker", ha="right", color=BLUE, **below)
     axes.text(0.52, -0.04, "brighter", ha="left", color=RED, **below)
-
-
-def _frame(axes: Axes) -> None:
-    axes.set_axis_on()
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set(color="0.8", linewidth=0.5)
 
 
 def _show_bars(axes: Axes, row: PanelRow, shown: list[int], class_names: Sequence[str]) -> None:
