@@ -79,8 +79,8 @@ class IBINN(DescribedModule):
             that puts the target before every class), "certified" (the smallest whose picture
             reaches the confidence) or a number.
         channels_last: keep feature maps channel by channel last, which is faster on CPUs.
-        compile: compile the blocks with `torch.compile` for training: minutes at the beginning,
-            then faster steps on GPUs, not on CPUs. Checkpoints stay the same.
+        compile: compile the blocks with `torch.compile` for training: a minute at the beginning,
+            and steps no faster where it was measured (docs/speed.md). Checkpoints stay the same.
         reversible: compute activations again in the backward pass instead of keeping them:
             memory flat in depth, steps about half as long again. Checkpoints stay the same.
         **settings: of the network, see :class:`ClassifierSettings` and :class:`FlowSettings`; of
