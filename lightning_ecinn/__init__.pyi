@@ -1,6 +1,7 @@
 # The public names: the one list, for people, type checkers and the first use at run time.
 from .allocator import keep_freed_memory as keep_freed_memory
 from .attribution import Heatmap as Heatmap, attribute as attribute
+from .blackbox import BlackBoxExplainer as BlackBoxExplainer, Predictor as Predictor
 from .callbacks import (
     BuildClassMeans as BuildClassMeans,
     ClassSamples as ClassSamples,

@@ -21,7 +21,7 @@ from lightning_ecinn.metrics.classification import difference
 from lightning_ecinn.models.classifier import GenerativeClassifier
 from lightning_ecinn.models.inputs import checked_images
 
-__all__ = ["certify"]
+__all__ = ["certificate_of", "certify", "likelihood_of_pictures", "of_inputs"]
 
 
 @torch.no_grad()
@@ -50,8 +50,28 @@ def certify(
             "The classifier has changed since this counterfactual was made, so its "
             "certificate can't be computed any more: explain again."
         )
-    measured = _of_inputs(session, cf) | _of_pictures(session, cf)
-    reasons = _reasons(session.network.class_names, cf, measured, before_every_class, confidence)
+    measured = of_inputs(session, cf) | _of_pictures(session, cf)
+    names = session.network.class_names
+    return certificate_of(names, cf, measured, before_every_class, confidence)
+
+
+def certificate_of(
+    class_names: Sequence[str],
+    cf: Counterfactual,
+    measured: dict[str, Any],
+    before_every_class: bool,
+    confidence: float | None,
+) -> Certificate:
+    """A certificate of what was measured, with what fails.
+
+    Args:
+        class_names: one name per class.
+        cf: the counterfactuals.
+        measured: the certificate's values by name.
+        before_every_class: whether the step was to put q before every class.
+        confidence: the posterior of q that was asked for, if any was.
+    """
+    reasons = _reasons(class_names, cf, measured, before_every_class, confidence)
     holds = torch.tensor([not reason for reason in reasons], device=cf.target.device)
     return Certificate(
         **measured,
@@ -62,7 +82,7 @@ def certify(
     )
 
 
-def _of_inputs(session: Session, cf: Counterfactual) -> dict[str, Any]:
+def of_inputs(session: Session, cf: Counterfactual) -> dict[str, Any]:
     """What the certificate says of the images, each of which is encoded once for all targets."""
     images, shape = cf.input[:, 0] if cf.target.ndim == 2 else cf.input, cf.target.shape
     z, log_det = _encoded(session, images)
@@ -77,20 +97,26 @@ def _of_inputs(session: Session, cf: Counterfactual) -> dict[str, Any]:
     }
 
 
+def likelihood_of_pictures(session: Session, cf: Counterfactual) -> tuple[dict[str, Any], Tensor]:
+    """How likely a flow finds the counterfactuals in 8 bits, and their latents (N, D)."""
+    shape = cf.target.shape
+    z, log_det = _encoded(session, cf.image_8bit.flatten(0, len(shape) - 1))
+    after = finite(session.network.mixture.log_prob(z) + log_det, "log-likelihoods").view(shape)
+    return {"log_prob_after": after, "quantile_after": _quantile(session.network, after)}, z
+
+
 def _of_pictures(session: Session, cf: Counterfactual) -> dict[str, Any]:
     """What the certificate says of the counterfactuals, as a person sees them."""
-    mixture, shape = session.network.mixture, cf.target.shape
-    z, log_det = _encoded(session, cf.image_8bit.flatten(0, len(shape) - 1))
-    after = finite(mixture.log_prob(z) + log_det, "log-likelihoods").view(shape)
-    log_posterior = finite(mixture.log_posterior(z), "posteriors").view(*shape, -1)
+    likelihood, z = likelihood_of_pictures(session, cf)
+    log_posterior = finite(session.network.mixture.log_posterior(z), "posteriors")
+    log_posterior = log_posterior.view(*cf.target.shape, -1)
     predicted = log_posterior.argmax(-1)
     return {
         "predicted": predicted,
         "posterior": log_posterior.exp(),
         "tipping_gap": difference(log_posterior, cf.target, cf.source).abs(),
         "third_class": (predicted != cf.source) & (predicted != cf.target),
-        "log_prob_after": after,
-        "quantile_after": _quantile(session.network, after),
+        **likelihood,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from importlib import import_module
 from os import PathLike
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from lightning_ecinn.ecinn.inference import Inference
 from lightning_ecinn.ecinn.making import make_counterfactuals
 from lightning_ecinn.ecinn.settings import PathSettings, stored_path
 from lightning_ecinn.ecinn.steps import Alpha, explainable_pairs
+from lightning_ecinn.ecinn.targets import checked_targets, in_columns, of_one_target
 from lightning_ecinn.flows.settings import check_names, is_number
 from lightning_ecinn.models.checkpoints import read_checkpoint
 from lightning_ecinn.models.classifier import GenerativeClassifier
@@ -99,6 +100,21 @@ class Explainer:
         classifier: Any = checkpoint.model()
         stored = {"crop": checkpoint.crop, **stored_path(checkpoint.settings, ckpt_path)}
         return cls(moved(classifier, device, dtype), **stored | kwargs)
+
+    @staticmethod
+    def for_classifier(
+        flow: Explainer,
+        predict: Any,
+        images: Any,
+        class_names: Sequence[str] | None = None,
+        **settings: Any,
+    ) -> Any:
+        """A `BlackBoxExplainer` of any classifier, `predict`, through a flow of the same images.
+
+        See `BlackBoxExplainer.of`, which this calls, for all arguments.
+        """
+        made = import_module("lightning_ecinn.blackbox").BlackBoxExplainer  # which knows us
+        return made.of(flow, predict, images, class_names, **settings)
 
     @property
     def classifier(self) -> GenerativeClassifier:
@@ -264,15 +280,12 @@ class Explainer:
         Returns:
             One for each step.
         """
-        if not isinstance(alphas, list | tuple) or not alphas:
-            raise ValueError(f"alphas must be a list of at least one step, got {alphas!r}.")
         images = self._checked(images)
-        target = _targets(self._classes(target, "target"), len(images))
-        if undefined not in ("raise", "keep"):
-            raise ValueError(f'undefined must be "raise" or "keep", got {undefined!r}.')
-        many = target if target.ndim == 2 else target.expand(len(images)).unsqueeze(1)
+        classes = self._classes(target, "target")
+        target = checked_targets(classes, len(images), alphas, undefined)
+        many = in_columns(target, len(images))
         results = make_counterfactuals(self.inference, self.path, images, many, alphas, undefined)
-        return results if target.ndim == 2 else [_of_one_target(result) for result in results]
+        return results if target.ndim == 2 else [of_one_target(result) for result in results]
 
     def _checked(self, images: Pictures) -> Tensor:
         images = as_images(images, self.image_shape, self.crop)
@@ -280,21 +293,3 @@ class Explainer:
 
     def _classes(self, classes: Classes, name: str) -> Tensor:
         return checked_classes(classes, name, self.num_classes, self.device, self.class_names)
-
-
-def _targets(target: Tensor, count: int) -> Tensor:
-    """Targets for so many images, their shape checked: one, (B,) or (B, T)."""
-    if target.ndim > 2 or (target.ndim and len(target) != count) or not target.numel():
-        raise ValueError(
-            f"target must be one class, ({count},) or ({count}, T) for {count} images, got shape "
-            f"{tuple(target.shape)}."
-        )
-    return target
-
-
-def _of_one_target(cf: Counterfactual) -> Counterfactual:
-    """Counterfactuals (B, 1, ...) as (B, ...)."""
-    tensors: dict[str, Any] = {
-        name: value.squeeze(1) for name, value in vars(cf).items() if isinstance(value, Tensor)
-    }
-    return replace(cf, **tensors)

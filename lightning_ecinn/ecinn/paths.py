@@ -20,7 +20,7 @@ from lightning_ecinn.ecinn.steps import (
 from lightning_ecinn.models.classifier import GenerativeClassifier
 from lightning_ecinn.models.inputs import as_numbers, shown
 
-__all__ = ["Paths", "is_named", "puts_target_first"]
+__all__ = ["Paths", "given_steps", "is_named", "puts_target_first"]
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Paths:
             elif isinstance(alpha, str):
                 step = _named(alpha, alpha_0, convincing_step)
             else:
-                step = _given(alpha, alpha_0)
+                step = given_steps(alpha, alpha_0)
             steps.append(step.masked_fill(self.same | ~exists, 0))
             exist.append(exists)
         return torch.stack(steps), torch.stack(exist)
@@ -116,7 +116,7 @@ def _named(name: str, alpha_0: Tensor, convincing_step: tuple[float, float]) -> 
     )
 
 
-def _given(alpha: float | Tensor, alpha_0: Tensor) -> Tensor:
+def given_steps(alpha: Alpha, alpha_0: Tensor) -> Tensor:
     """Step lengths (B, T) of one's own, like the tipping points (B, T)."""
     given = as_numbers(alpha)
     if given is None or given.is_complex():

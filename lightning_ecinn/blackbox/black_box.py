@@ -1,0 +1,57 @@
+"""A classifier that is asked, the flow that it is explained through, and its class means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from lightning_ecinn.blackbox.predictor import Predictor
+from lightning_ecinn.ecinn.explainer import Explainer
+from lightning_ecinn.ecinn.settings import PathSettings
+from lightning_ecinn.models.classifier import checked_names
+
+__all__ = ["BlackBox"]
+
+
+class BlackBox:
+    """What is known of a classifier; the arguments are `BlackBoxExplainer`'s."""
+
+    def __init__(
+        self,
+        flow: Explainer,
+        predictor: Predictor,
+        class_means: Tensor,
+        class_counts: Tensor,
+        class_names: Sequence[str] | None = None,
+        *,
+        second_direction: bool = False,
+    ):
+        means = class_means.to(flow.device, flow.dtype)
+        num_classes, dims = len(class_counts), flow.classifier.num_dims
+        if tuple(means.shape) != (num_classes, dims):
+            raise ValueError(
+                f"Class means of {num_classes} classes in {dims} dimensions must be "
+                f"({num_classes}, {dims}), got {tuple(means.shape)}."
+            )
+        self.flow, self.predictor = flow, predictor
+        self.class_means, self.class_counts = means, class_counts.to(flow.device)
+        self.class_names = checked_names(class_names, num_classes)
+        self.second_direction = second_direction
+        if predictor.num_classes is None:
+            predictor.num_classes = num_classes
+
+    @property
+    def num_classes(self) -> int:
+        """K, the classifier's."""
+        return len(self.class_counts)
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """(C, H, W)."""
+        return self.flow.image_shape
+
+    @property
+    def path(self) -> PathSettings:
+        """Which way counterfactuals go, and how far: the flow's."""
+        return self.flow.path

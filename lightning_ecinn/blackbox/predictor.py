@@ -1,0 +1,163 @@
+"""Any classifier, asked and not looked into."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lightning_ecinn.models.inputs import as_numbers, shown
+
+__all__ = ["Answers", "Predictor"]
+
+Answers = Literal["logits", "probabilities", "labels"]
+"""What a classifier says of images: (B, K), (B, K) or (B,)."""
+
+_ROUNDING = 1e-3
+"""By which the sum of probabilities may miss 1, in half precision too."""
+
+
+class Predictor:
+    """A classifier that can be asked: pictures in, probabilities (B, K) out, float64.
+
+    Args:
+        predict: a module or function of pictures (B, C, H, W), which returns a tensor, an array or
+            a list: logits or probabilities (B, K), or labels (B,) alone. A module is put in
+            evaluation mode and asked on the device of its weights. Preprocessing of its own, such
+            as scaling or resizing, belongs into it.
+        num_classes: K; needed where the answers are labels.
+        answers: what they are; by default found from the first: whole numbers (B,) are labels, rows
+            in [0, 1] that sum to 1 probabilities, everything else (B, K) logits.
+        pictures: "float" for pictures in [0, 1], float32; "uint8" for grey levels.
+        chunk_size: pictures that it is asked about at once.
+
+    Raises:
+        ValueError: for settings that are none; when asked, for answers that are none of the above,
+            or hold NaN.
+
+    Example:
+        >>> bright = Predictor(lambda x: (x.mean((1, 2, 3)) > 0.5).long(), num_classes=2)
+        >>> bright(torch.ones(1, 1, 2, 2)), bright.answers
+        (tensor([[0., 1.]], dtype=torch.float64), 'labels')
+    """
+
+    def __init__(
+        self,
+        predict: nn.Module | Callable[[Tensor], Any],
+        *,
+        num_classes: int | None = None,
+        answers: Answers | None = None,
+        pictures: Literal["float", "uint8"] = "float",
+        chunk_size: int = 256,
+    ):
+        if not callable(predict):
+            raise ValueError(
+                f"The classifier must be a module or a function of pictures, got {shown(predict)}."
+            )
+        if pictures not in ("float", "uint8"):
+            raise ValueError(f'pictures must be "float" or "uint8", got {pictures!r}.')
+        if answers is not None and answers not in get_args(Answers):
+            raise ValueError(
+                f'answers must be "logits", "probabilities" or "labels", got {answers!r}.'
+            )
+        self.predict, self.num_classes, self.answers = predict, num_classes, answers
+        self.pictures, self.chunk_size = pictures, chunk_size
+        if isinstance(predict, nn.Module):
+            predict.eval()
+
+    @torch.no_grad()
+    def __call__(self, pictures: Tensor) -> Tensor:
+        """Probabilities (B, K) of pictures (B, C, H, W) in [0, 1]; of labels 1 and 0."""
+        return torch.cat([self._asked(chunk) for chunk in pictures.split(self.chunk_size)])
+
+    def log_probabilities(self, pictures: Tensor) -> Tensor:
+        """Their logarithms, (B, K), with their gradients.
+
+        Raises:
+            ValueError: the classifier has none.
+        """
+        answers = self.predict(self._as_asked(pictures))
+        if not isinstance(answers, Tensor) or not answers.requires_grad:
+            raise ValueError(
+                "A second direction needs the classifier's gradients, and its answers have none: "
+                "give a module or function of torch's, or leave second_direction out."
+            )
+        if self.answers == "probabilities":
+            return answers.clamp_min(torch.finfo(answers.dtype).tiny).log().to(pictures)
+        return answers.log_softmax(1).to(pictures)
+
+    def _asked(self, pictures: Tensor) -> Tensor:
+        answers = as_numbers(self.predict(self._as_asked(pictures)))
+        if answers is None or answers.is_complex() or not answers.isfinite().all():
+            raise ValueError(
+                "The classifier's answers must be finite numbers, (B, K) or (B,), and were "
+                f"{'NaN or infinite' if answers is not None else 'no tensor'}."
+            )
+        if self.answers is None:
+            self.answers = _kind(answers)
+        if self.num_classes is None and self.answers != "labels" and answers.ndim == 2:
+            self.num_classes = answers.shape[1]
+        self._check(answers, len(pictures))
+        return self._probabilities(answers.to(pictures.device)).double()
+
+    def _as_asked(self, pictures: Tensor) -> Tensor:
+        """Pictures as the classifier takes them, where it is."""
+        weight = None
+        if isinstance(self.predict, nn.Module):
+            weight = next(self.predict.parameters(), None)
+        device = pictures.device if weight is None else weight.device
+        if self.pictures == "uint8":
+            return (pictures * 255).round().to(device, torch.uint8)
+        return pictures.to(device, torch.float32)
+
+    def _check(self, answers: Tensor, count: int) -> None:
+        """Refuse answers of another shape, and labels that are no classes."""
+        if self.num_classes is None:
+            raise ValueError(
+                "The classifier answers with labels, so that nobody knows how many classes there "
+                "are: give num_classes or class_names."
+            )
+        expected = (count,) if self.answers == "labels" else (count, self.num_classes)
+        if tuple(answers.shape) != expected or self.num_classes < 2:
+            both = ""
+            if self.num_classes == 1 or answers.shape[1:] == (1,):
+                both = "; of two classes give both, as torch.cat((1 - p, p), 1)"
+            raise ValueError(
+                f"The classifier's answers of {count} pictures must be {self.answers} of shape "
+                f"{expected}, got shape {tuple(answers.shape)}{both}."
+            )
+        if self.answers == "labels" and not 0 <= answers.min() <= answers.max() < self.num_classes:
+            raise ValueError(
+                f"The classifier's labels must be from 0 to {self.num_classes - 1}, got "
+                f"{answers.min().item():g} to {answers.max().item():g}."
+            )
+        if self.answers == "probabilities" and not _are_probabilities(answers):
+            raise ValueError(
+                "The classifier's probabilities must be in [0, 1] and sum to 1: give answers="
+                '"logits" if they are none.'
+            )
+
+    def _probabilities(self, answers: Tensor) -> Tensor:
+        if self.answers == "labels":
+            assert self.num_classes is not None  # checked
+            return F.one_hot(answers.long(), self.num_classes)
+        if self.answers == "probabilities":
+            return answers.double() / answers.double().sum(1, keepdim=True)
+        return answers.double().softmax(1)
+
+
+def _kind(answers: Tensor) -> Answers:
+    """What answers are, by their looks."""
+    if answers.ndim == 1 and not answers.is_floating_point():
+        return "labels"
+    return "probabilities" if _are_probabilities(answers) else "logits"
+
+
+def _are_probabilities(answers: Tensor) -> bool:
+    if answers.ndim != 2 or not answers.is_floating_point():
+        return False
+    sums = answers.double().sum(1)
+    return bool(answers.min() >= 0 and (sums - 1).abs().max() <= _ROUNDING)
