@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from lightning_ecinn.ecinn import Explainer
 from lightning_ecinn.ecinn.steps import Alpha
+from lightning_ecinn.ecinn.undefined import refuse_without_means
 from lightning_ecinn.explanations import Row, one_line, save_pictures, save_tables
 from lightning_ecinn.page import counterfactual_page, write_page
 from lightning_ecinn.pictures.reading import find_pictures, read_each
@@ -155,12 +156,7 @@ def _explainer(settings: ExplainSettings) -> Explainer:
         **crop,
         **settings.path,
     )
-    if not explainer.classifier.class_counts.any():
-        raise ValueError(
-            f"{settings.ckpt_path} has no class means yet: they are built after fit; for a "
-            f"checkpoint without them: python -m lightning_ecinn means --ckpt_path "
-            f"{settings.ckpt_path}"
-        )
+    refuse_without_means(explainer.classifier, settings.ckpt_path)
     return explainer
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lightning_ecinn.ecinn.explainer import Explainer
+from lightning_ecinn.ecinn.undefined import refuse_without_means
 from lightning_ecinn.flows.settings import is_whole
 from lightning_ecinn.metrics.two_sample import in_8_bits
 from lightning_ecinn.models.inputs import Classes, check_images, checked_classes, shown
@@ -193,11 +194,7 @@ def _check(explainer: Explainer, images: Tensor, title: str) -> None:
             f"The page shows pictures of 1 or 3 channels, these have {images.shape[1]}: explain "
             "a classifier of grey or colour pictures."
         )
-    if not explainer.classifier.class_counts.any():
-        raise ValueError(
-            "This classifier has no class means yet: they are built after `fit`, so explain with "
-            "a checkpoint of a finished run."
-        )
+    refuse_without_means(explainer.classifier)
     if not isinstance(title, str):
         raise ValueError(f"title must be a text, got {shown(title)}.")
 
