@@ -199,6 +199,26 @@ def test_certificates_in_plain_words(at, data):
         assert (f"It does not hold: {reason}." if reason else "It holds:") in card.text
 
 
+@pytest.mark.parametrize("how", ["src", "srcdoc"])
+def test_it_works_in_a_sandboxed_frame(browser, place, page, data, tmp_path, how):
+    """As Weights & Biases shows it: without storage, navigation or an origin of its own."""
+    content = place.as_uri() if how == "src" else html.escape(page)
+    frame = f'<iframe sandbox="allow-scripts" style="width:900px;height:800px" {how}="{content}">'
+    (tmp_path / "around.html").write_text(f"<!doctype html><link rel=icon href=data:,>{frame}")
+    browser.switch_to.default_content()
+    browser.get((tmp_path / "around.html").as_uri())
+    browser.switch_to.frame(find(browser, "iframe"))
+    until(lambda: text(browser, "#status"))
+    path = path_to(data, 0, 1)
+    click(browser, '[data-class="1"] input')
+    drag(browser, "#step", 3)
+    shows(browser, path, 3)
+    click(browser, "[value=over]")
+    click(browser, "#play")
+    click(browser, '[data-key="alpha"]')
+    assert browser.get_log("browser") == []
+
+
 def column(browser, number):
     return browser.execute_script(
         "return [...document.querySelectorAll('#rows tr')].map("
