@@ -203,3 +203,31 @@ def test_mistakes_give_one_sentence(evaluate, models, tmp_path, capsys, words, c
     assert message in error
     assert "Traceback" not in error
     assert not list(tmp_path.glob("runs/*/*/evaluation*"))
+
+
+def test_pages_of_the_best_worst_and_failed_counterfactuals(evaluate):
+    """Of 8 images each at most, to all classes, called by what they were to become."""
+    folder = evaluate(
+        "--alphas", "tipping", "--count=12", "--pages=true", "--deletion=0"
+    ).run_folder
+    rows = {int(row["index"]): row for row in rows_of(folder)}
+    exist = [i for i, row in rows.items() if (row["defined"], row["already"]) == ("1", "0")]
+    failed = [i for i in exist if rows[i]["validity"] == "0"]
+    for kind, count in {"best": 6, "worst": 6, "failed": min(len(failed), 8)}.items():
+        place = folder / "pictures" / f"evaluation-{kind}.html"
+        assert place.exists() == (count > 0)
+        if count:
+            shown = data_of(place)
+            assert "step tipping" in shown["title"]
+            assert len(shown["images"]) <= count
+            for image in shown["images"]:
+                row = rows[int(image["name"].split(":")[0])]
+                assert image["name"].endswith(f"{row['source']} → {row['target']}")
+                assert image["label"] == int(row["label"])
+                assert len(image["paths"]) == 10
+
+
+def data_of(page):
+    """What a page has in it."""
+    text = page.read_text()
+    return json.loads(text.split('type="application/json">')[1].split("</script>")[0])
