@@ -39,9 +39,11 @@ def write_pages(trainer: pl.Trainer, module: CounterfactualEvaluation, rows: Row
 
 
 def _page(module: CounterfactualEvaluation, rows: Rows, chosen: np.ndarray, title: str) -> str:
-    """Images of the chosen rows to all classes, called by what they were to become."""
+    """Images of the chosen rows to all classes, first to those that they were to become."""
     images, labels = module.data.read(torch.from_numpy(rows["index"][chosen]))
     classes = module.explainer.class_names
-    columns = (rows[name][chosen].tolist() for name in ("index", "source", "target"))
+    columns = [rows[name][chosen].tolist() for name in ("index", "source", "target")]
     names = [f"{i}: {classes[p]} → {classes[q]}" for i, p, q in zip(*columns, strict=True)]
-    return counterfactual_page(module.explainer, images, labels=labels, names=names, title=title)
+    return counterfactual_page(
+        module.explainer, images, labels=labels, names=names, first=columns[2], title=title
+    )
