@@ -4,6 +4,7 @@ from lightning_ecinn.callbacks.checkpoint import RunCheckpoint
 from lightning_ecinn.callbacks.class_means import BuildClassMeans
 from lightning_ecinn.callbacks.component_means import ComponentMeansFromData
 from lightning_ecinn.callbacks.counterfactual_grid import CounterfactualGrid
+from lightning_ecinn.callbacks.counterfactual_page import CounterfactualPage
 from lightning_ecinn.callbacks.counterfactual_writer import CounterfactualWriter
 from lightning_ecinn.callbacks.heatmap_comparison import HeatmapComparison
 from lightning_ecinn.callbacks.judge import JudgeCounterfactuals
@@ -19,6 +20,7 @@ __all__ = [
     "ClassSamples",
     "ComponentMeansFromData",
     "CounterfactualGrid",
+    "CounterfactualPage",
     "CounterfactualWriter",
     "HeatmapComparison",
     "JudgeCounterfactuals",

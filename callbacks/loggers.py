@@ -14,11 +14,11 @@ import torch
 from matplotlib.figure import Figure
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
-from lightning_ecinn.callbacks.new_files import save_new
+from lightning_ecinn.callbacks.new_files import save_new, save_new_text
 from lightning_ecinn.callbacks.remarks import going_on, reason_of, remark
 from lightning_ecinn.plain_text import plain
 
-__all__ = ["log_figure", "log_numbers", "log_table", "outlive_loggers"]
+__all__ = ["log_figure", "log_numbers", "log_page", "log_table", "outlive_loggers"]
 
 _CALLS = (
     "log_hyperparams", "log_metrics", "log_graph", "log_image", "log_table",
@@ -60,6 +60,34 @@ def log_figure(
                 logger.log_image(key, [str(path)], step=trainer.global_step)
             elif isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_figure(key, figure, trainer.global_step)
+    return path
+
+
+def log_page(trainer: pl.Trainer, page: str, name: str) -> Path | None:
+    """Save a page of HTML as ``<run>/pictures/<name>.html``, and send it to Weights & Biases.
+
+    That is the one logger that shows pages. As for :func:`log_figure`, only the first process does
+    anything, nothing is overwritten, and failures are remarked upon.
+
+    Returns:
+        Where the page lies; None on other processes, and where it could not be written.
+    """
+    if not trainer.is_global_zero:
+        return None
+    path = Path(trainer.default_root_dir) / "pictures" / f"{_file_name(name)}.html"
+    try:
+        path = save_new_text(path, page)
+    except Exception as error:
+        remark(trainer, reason_of(error))
+        return None
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            with going_on(trainer, _failure(logger)):
+                import wandb  # there is such a logger only where it is installed
+
+                # Without their style sheet, which the page would refuse to load.
+                html = wandb.Html(str(path), inject=False)
+                logger.log_metrics({f"page/{plain(name)}": html}, step=trainer.global_step)  # type: ignore[dict-item]
     return path
 
 

@@ -7,6 +7,7 @@ from .callbacks import (
     ClassSamples as ClassSamples,
     ComponentMeansFromData as ComponentMeansFromData,
     CounterfactualGrid as CounterfactualGrid,
+    CounterfactualPage as CounterfactualPage,
     CounterfactualWriter as CounterfactualWriter,
     HeatmapComparison as HeatmapComparison,
     JudgeCounterfactuals as JudgeCounterfactuals,

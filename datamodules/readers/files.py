@@ -13,12 +13,11 @@ from typing import IO, Protocol
 from zipfile import ZipFile, ZipInfo, is_zipfile
 
 from lightning_ecinn.datamodules.checks import DataNotFoundError
+from lightning_ecinn.pictures.limits import MOST_BYTES, check_bytes
 from lightning_ecinn.plain_text import plain, short
 
 __all__ = ["Archive", "Files", "Folder", "open_files", "some"]
 
-_MOST_BYTES = 2**28
-"""Of one file, unpacked: a photograph of 50 megapixels needs a tenth of it, or all uncompressed."""
 _NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
@@ -72,8 +71,8 @@ class Folder:
     def read(self, name: str) -> bytes:
         """Return the content of a file; raises ValueError if it is too large."""
         with (self.path / name).open("rb") as file:
-            _check_bytes(os.fstat(file.fileno()).st_size)
-            return file.read(_MOST_BYTES)
+            check_bytes(os.fstat(file.fileno()).st_size)
+            return file.read(MOST_BYTES)
 
     def within(self, folder: str) -> list[str]:
         """Return the names directly in `folder`, none if it is missing."""
@@ -120,7 +119,7 @@ class Archive:
         """Return the content of a file; raises ValueError if it is too large or damaged."""
         archive, entries = self._opened()
         entry = entries[self.prefix + name]
-        _check_bytes(entry.file_size)
+        check_bytes(entry.file_size)
         try:
             with archive.open(entry) as file:
                 return _unpacked(file)
@@ -167,18 +166,13 @@ def _named(archive: ZipFile) -> dict[str, ZipInfo]:
     return named
 
 
-def _check_bytes(number: int) -> None:
-    if number > _MOST_BYTES:
-        raise ValueError(f"it has {number / 1e6:,.0f} MB, more than {_MOST_BYTES / 1e6:.0f} MB")
-
-
 def _unpacked(file: IO[bytes]) -> bytes:
     """Unpack a file that may be larger than it claims, in steps that cannot explode."""
     parts, number = [], 0
     while part := file.read(4096):
         parts.append(part)
         number += len(part)
-        _check_bytes(number)
+        check_bytes(number)
     return b"".join(parts)
 
 

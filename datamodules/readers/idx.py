@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_ecinn.pictures.limits import MOST_BYTES
+
 _UNSIGNED_BYTE = 0x08
-_MOST_BYTES = 2**28
 
 
 def read_idx(path: Path | str) -> Tensor:
@@ -58,9 +59,9 @@ def _read(file: IO[bytes] | gzip.GzipFile, path: Path) -> np.ndarray:
     if len(sizes) < 4 * num_dims:
         raise ValueError(f"{path} ends inside its header: delete it and fetch it again.")
     shape = np.frombuffer(sizes, ">u4").tolist()
-    if prod(shape) > _MOST_BYTES:
+    if prod(shape) > MOST_BYTES:
         raise ValueError(
-            f"{path} announces {shape}, which is more than {_MOST_BYTES / 1e6:.0f} MB: give "
+            f"{path} announces {shape}, which is more than {MOST_BYTES / 1e6:.0f} MB: give "
             "MNIST's own."
         )
     content = bytearray(file.read(prod(shape) + 1))  # can be written to, as torch wants it

@@ -52,6 +52,8 @@ class EvaluateSettings:
             real images of the same split and classes, at most 5,000 of each; 0 leaves it out. One
             takes about 15 seconds of a core for 5,000 digits; with two classes it is done for
             each direction too.
+        pages: whether to write pages to play with the best, the worst and the failed
+            counterfactuals, up to 8 images each.
         survival: whether to measure what survives of tilt, weight and size; by default of pictures
             with one channel, as digits are.
         batch_size: counterfactuals at once.
@@ -77,6 +79,7 @@ class EvaluateSettings:
     bootstrap: int = 1000
     deletion: int = 64
     told_apart: int = 1
+    pages: bool = True
     survival: bool | None = None
     batch_size: int = 100
 
@@ -113,7 +116,7 @@ def evaluate(
     written = _written(settings, explainer, trainer, datamodule, ckpt_path)
     named = "split", "images", "targets", "count", "seed", "batch_size"
     data = EvaluationData(datamodule, **_of(settings, *named))
-    asked = _of(settings, "bootstrap", "deletion", "told_apart", "seed")
+    asked = _of(settings, "bootstrap", "deletion", "told_apart", "pages", "seed")
     report = EvaluationReport(written, notes, **asked)
     module = CounterfactualEvaluation(
         explainer,

@@ -24,6 +24,7 @@ from lightning_ecinn.evaluation import (
     existing,
     faithfulness,
     is_finite,
+    most_and_least,
     pair_means,
     pair_survival,
     posteriors_along_path,
@@ -174,12 +175,9 @@ def _draw_examples(
 ) -> None:
     """The most and the least plausible counterfactuals of an alpha, made once more."""
     name = alpha_name(alpha)
-    order = np.flatnonzero(existing(rows, name) & is_finite(rows["log_prob_after"]))
-    order = order[np.argsort(rows["log_prob_after"][order], kind="stable")]
+    order = np.concatenate(most_and_least(rows, name, _EXAMPLES))
     if len(order) == 0:
         return
-    if len(order) > 2 * _EXAMPLES:
-        order = np.concatenate((order[:_EXAMPLES], order[-_EXAMPLES:]))
     images, _ = module.data.read(torch.from_numpy(rows["index"][order]))
     target, log_probs = (torch.from_numpy(rows[k][order]) for k in ("target", "log_prob_after"))
     cf = module.explainer.explain(images, target, alpha, undefined="keep")

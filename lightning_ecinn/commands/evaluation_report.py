@@ -16,6 +16,7 @@ from lightning_ecinn.callbacks.loggers import log_numbers, log_table
 from lightning_ecinn.callbacks.new_files import save_new_text
 from lightning_ecinn.callbacks.prediction_writer import others_waiting
 from lightning_ecinn.commands.evaluation_loop import CounterfactualEvaluation
+from lightning_ecinn.commands.evaluation_pages import write_pages
 from lightning_ecinn.commands.evaluation_pictures import draw_evaluation, draw_faithfulness
 from lightning_ecinn.commands.evaluation_realism import Realism, measure_realism
 from lightning_ecinn.evaluation import (
@@ -80,6 +81,7 @@ class EvaluationReport(pl.Callback):
         bootstrap: samples of the intervals.
         deletion: images of the deletion and insertion curves; 0 for none.
         told_apart: networks that tell counterfactuals of each step from real images; 0 for none.
+        pages: whether pages of examples are written.
         seed: of the intervals and of these networks.
     """
 
@@ -91,6 +93,7 @@ class EvaluationReport(pl.Callback):
         bootstrap: int = 1000,
         deletion: int = 64,
         told_apart: int = 0,
+        pages: bool = True,
         seed: int = 0,
     ):
         self.settings = dict(settings)
@@ -98,6 +101,7 @@ class EvaluationReport(pl.Callback):
         self.bootstrap = bootstrap
         self.deletion = deletion
         self.told_apart = told_apart
+        self.pages = pages
         self.seed = seed
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -142,6 +146,8 @@ class EvaluationReport(pl.Callback):
         _show(found, tables)
         failures = self._write(Path(trainer.default_root_dir), found, tables)
         draw_evaluation(trainer, module, rows)
+        if self.pages:
+            write_pages(trainer, module, rows)
         heading, *lines = tables[0]
         log_table(trainer, [["measure", *heading[1:]], *lines], "evaluation")
         values = {f"evaluation/{one.alpha}/{one.measure}": one.value for one in found.every}

@@ -16,8 +16,9 @@ from tqdm.auto import tqdm
 
 from lightning_ecinn.ecinn import Explainer
 from lightning_ecinn.ecinn.steps import Alpha
+from lightning_ecinn.ecinn.undefined import refuse_without_means
 from lightning_ecinn.explanations import Row, one_line, save_pictures, save_tables
-from lightning_ecinn.page import counterfactual_page, write_page
+from lightning_ecinn.page import counterfactual_page, room, write_page
 from lightning_ecinn.pictures.reading import find_pictures, read_each
 from lightning_ecinn.plain_text import plain
 from lightning_ecinn.runs import CONFIG
@@ -30,9 +31,6 @@ RUNNER_UP, ALL = "runner-up", "all"
 
 _TOGETHER = 16
 """Pictures that are read, explained and written at a time."""
-
-_PAGE_PICTURES, _PAGE_PAIRS = 20, 200
-"""Pictures, and pictures times classes, of one page at most: it is to stay a few megabytes."""
 
 _NATS = 0.5
 """By so many for each dimension a negative must be likelier to be told, without quantiles."""
@@ -95,7 +93,8 @@ def explain_pictures(settings: ExplainSettings) -> list[str]:
             if names:
                 rows += _explained(explainer, settings, names, images, first=done)
             done += len(names)
-            shown += list(zip(names, images, strict=True))[: _room(explainer) - len(shown)]
+            left = room(explainer.num_classes) - len(shown)
+            shown += list(zip(names, images, strict=True))[:left]
             bar.update(len(some))
     about = {
         "model": settings.ckpt_path,
@@ -107,11 +106,6 @@ def explain_pictures(settings: ExplainSettings) -> list[str]:
     if settings.page and shown:
         _write_page(explainer, settings, shown)
     return failed
-
-
-def _room(explainer: Explainer) -> int:
-    """Pictures that a page has room for."""
-    return max(min(_PAGE_PICTURES, _PAGE_PAIRS // explainer.num_classes), 1)
 
 
 def _write_page(
@@ -155,12 +149,7 @@ def _explainer(settings: ExplainSettings) -> Explainer:
         **crop,
         **settings.path,
     )
-    if not explainer.classifier.class_counts.any():
-        raise ValueError(
-            f"{settings.ckpt_path} has no class means yet: they are built after fit; for a "
-            f"checkpoint without them: python -m lightning_ecinn means --ckpt_path "
-            f"{settings.ckpt_path}"
-        )
+    refuse_without_means(explainer.classifier, settings.ckpt_path)
     return explainer
 
 

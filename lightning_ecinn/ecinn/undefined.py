@@ -8,7 +8,25 @@ from torch import Tensor
 from lightning_ecinn.ecinn.paths import Paths
 from lightning_ecinn.models.classifier import GenerativeClassifier
 
-__all__ = ["refuse_undefined", "refuse_unreachable"]
+__all__ = ["refuse_undefined", "refuse_unreachable", "refuse_without_means"]
+
+
+def refuse_without_means(classifier: GenerativeClassifier, checkpoint: str | None = None) -> None:
+    """Refuse a classifier that knows no class mean to step from or to.
+
+    Args:
+        classifier: of anywhere.
+        checkpoint: that it was read from, if there is one.
+
+    Raises:
+        ValueError: says how to build them.
+    """
+    if not classifier.class_counts.any():
+        raise ValueError(
+            f"{checkpoint or 'This classifier'} has no class means yet: they are built after "
+            "`fit`; for a checkpoint without them: python -m lightning_ecinn means --ckpt_path "
+            f"{checkpoint or 'CHECKPOINT'}"
+        )
 
 
 def refuse_undefined(classifier: GenerativeClassifier, paths: Paths) -> None:
@@ -21,11 +39,7 @@ def refuse_undefined(classifier: GenerativeClassifier, paths: Paths) -> None:
         return
     counts, names = classifier.class_counts, classifier.class_names
     source, target = paths.source[~paths.defined], paths.target[~paths.defined]
-    if not counts.any():
-        raise ValueError(
-            "This classifier has no class means yet: they are built after `fit`, so explain "
-            "with a checkpoint of a finished run."
-        )
+    refuse_without_means(classifier)
     missing = [k for k in torch.cat((source, target)).unique().tolist() if counts[k] == 0]
     if missing:
         raise ValueError(

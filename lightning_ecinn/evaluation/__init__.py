@@ -7,6 +7,7 @@ from lightning_ecinn.evaluation.curves import (
     posteriors_along_path,
 )
 from lightning_ecinn.evaluation.directions import Direction, by_direction
+from lightning_ecinn.evaluation.examples import examples, most_and_least
 from lightning_ecinn.evaluation.files import read_images
 from lightning_ecinn.evaluation.properties import PROPERTIES, properties_of
 from lightning_ecinn.evaluation.realism import (
@@ -70,12 +71,14 @@ __all__ = [
     "counted",
     "direction_cosines",
     "estimates",
+    "examples",
     "existing",
     "faithfulness",
     "is_finite",
     "joined",
     "measured",
     "measures_of",
+    "most_and_least",
     "pair_means",
     "pair_survival",
     "posteriors_along_path",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
 
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -11,9 +10,16 @@ from torch import Tensor
 from lightning_ecinn.ecinn.counterfactuals import Counterfactual
 from lightning_ecinn.explanations.rows import Row, result_rows, step_names
 from lightning_ecinn.explanations.words import certificate_words
-from lightning_ecinn.figures import PanelRow, counterfactual_panel, posterior_percent
+from lightning_ecinn.figures import (
+    PanelPrinter,
+    PanelRow,
+    counterfactual_panel,
+    drawn,
+    pixels_png,
+    posterior_percent,
+)
 
-__all__ = ["as_png", "panel"]
+__all__ = ["as_png", "panel", "printed"]
 
 
 def panel(
@@ -37,19 +43,44 @@ def panel(
         ValueError: as `Counterfactual.certificate`.
     """
     called = step_names(steps, called)
-    rows, count = result_rows(steps, names=names, called=called), len(steps)
-    of_picture = [rows[i : i + count] for i in range(0, len(rows), count)]
-    drawn = [_row(steps, i, said, names is not None) for i, said in enumerate(of_picture)]
+    rows = result_rows(steps, names=names, called=called)
     return counterfactual_panel(
-        drawn, steps[0].class_names, columns=["input", *called], title=title
+        _panel_rows(steps, rows, names is not None),
+        steps[0].class_names,
+        columns=["input", *called],
+        title=title,
     )
 
 
 def as_png(figure: Figure) -> bytes:
     """A figure as the content of a PNG file."""
-    file = BytesIO()
-    figure.savefig(file, format="png")
-    return file.getvalue()
+    return pixels_png(drawn(figure))
+
+
+def printed(
+    printer: PanelPrinter, steps: Sequence[Counterfactual], rows: Sequence[Row], title: str
+) -> bytes:
+    """The PNG file of the panel of one picture.
+
+    Args:
+        printer: of all pictures.
+        steps: of this picture.
+        rows: its `result_rows`.
+        title: text above everything.
+    """
+    called = [row["step"] for row in rows[: len(steps)]]
+    drawn_rows = _panel_rows(steps, rows, is_named=False)
+    classes = steps[0].class_names
+    return printer.png(drawn_rows, classes, columns=["input", *called], title=title)
+
+
+def _panel_rows(
+    steps: Sequence[Counterfactual], rows: Sequence[Row], is_named: bool
+) -> list[PanelRow]:
+    """A row for each picture and target, of the `result_rows` of all steps."""
+    count = len(steps)
+    of_picture = [rows[i : i + count] for i in range(0, len(rows), count)]
+    return [_row(steps, i, said, is_named) for i, said in enumerate(of_picture)]
 
 
 def _row(steps: Sequence[Counterfactual], i: int, said: Sequence[Row], is_named: bool) -> PanelRow:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-from PIL import Image
 from torch import Tensor
 
 from lightning_ecinn.ecinn.counterfactuals import Counterfactual
-from lightning_ecinn.explanations.panels import as_png, panel
+from lightning_ecinn.explanations.panels import printed
 from lightning_ecinn.explanations.rows import Row, picture_names, result_rows, step_names
-from lightning_ecinn.figures import as_csv, as_json
+from lightning_ecinn.figures import PanelPrinter, as_csv, as_json
 from lightning_ecinn.metrics.two_sample import in_8_bits
+from lightning_ecinn.pictures.encode import png_bytes
 from lightning_ecinn.whole_files import write_whole
 
 __all__ = ["Saved", "picture_file", "save", "save_pictures", "save_tables"]
@@ -83,10 +81,11 @@ def save_pictures(
     rows = result_rows(steps, names=names, called=called)
     files = _picture_files(rows, names, folder, first)
     content = dict(zip(files, map(_png, _pictures(steps)), strict=True))
+    printer, of_picture = PanelPrinter(), len(rows) // len(names)
     for i, name in enumerate(names):
-        one = [cf[i] for cf in steps]
         path = folder / f"{first + i:03}-{_safe(Path(name).stem)}-panel.png"
-        content[path] = as_png(panel(one, called=called, title=name))
+        said = rows[i * of_picture : (i + 1) * of_picture]
+        content[path] = printed(printer, [cf[i] for cf in steps], said, title=name)
     _write(content)
     rows = [{**row, "file": path.name} for row, path in zip(rows, files, strict=True)]
     return Saved(rows, list(content))
@@ -158,8 +157,4 @@ def _pictures(steps: Sequence[Counterfactual]) -> list[Tensor]:
 
 
 def _png(picture: Tensor) -> bytes:
-    pixels = in_8_bits(picture).cpu().permute(1, 2, 0).numpy()
-    grey_or_colour = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
-    file = BytesIO()
-    Image.fromarray(np.ascontiguousarray(grey_or_colour)).save(file, "PNG")
-    return file.getvalue()
+    return png_bytes(in_8_bits(picture).cpu().permute(1, 2, 0).numpy())

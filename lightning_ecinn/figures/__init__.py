@@ -3,17 +3,19 @@
 Nothing here saves or logs. Every figure is on an Agg canvas: no display is needed.
 """
 
+from lightning_ecinn.figures.canvas import drawn, pixels_png
 from lightning_ecinn.figures.curves import alpha_histograms, faithfulness_curves, posterior_paths
 from lightning_ecinn.figures.examples import plausibility_examples
 from lightning_ecinn.figures.grid import magnified, picture_grid
 from lightning_ecinn.figures.heatmaps import HeatmapRow, heatmap_table
 from lightning_ecinn.figures.matrices import class_matrix, correlation_matrices
-from lightning_ecinn.figures.panel import PanelRow, counterfactual_panel
+from lightning_ecinn.figures.panel import PanelPrinter, PanelRow, counterfactual_panel
 from lightning_ecinn.figures.tables import as_csv, as_json, as_markdown, text_table
 from lightning_ecinn.figures.text import posterior_percent
 
 __all__ = [
     "HeatmapRow",
+    "PanelPrinter",
     "PanelRow",
     "alpha_histograms",
     "as_csv",
@@ -22,10 +24,12 @@ __all__ = [
     "class_matrix",
     "correlation_matrices",
     "counterfactual_panel",
+    "drawn",
     "faithfulness_curves",
     "heatmap_table",
     "magnified",
     "picture_grid",
+    "pixels_png",
     "plausibility_examples",
     "posterior_paths",
     "posterior_percent",

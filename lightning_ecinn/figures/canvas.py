@@ -4,34 +4,68 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from lightning_ecinn.figures.text import TITLE, line_height, wrapped
+from lightning_ecinn.pictures.encode import png_bytes
 
 __all__ = [
     "BLUE",
     "BLUE_TO_RED",
     "RED",
+    "agg",
     "blank_figure",
     "check_numbers",
     "draw_frame",
+    "drawn",
+    "pixels_png",
     "titled_figure",
+    "write_title",
 ]
 
 BLUE, RED = "#2166ac", "#b2182b"
 BLUE_TO_RED = "RdBu_r"
 """The colour map of signed numbers: blue below 0, red above."""
+_DPI = 150
+_FAST = 3
+"""Compression of PNG files: 40 % faster than the usual 6, and a tenth larger."""
 
 
 def blank_figure(width: float, height: float, title: Sequence[str]) -> Figure:
     """A white figure of a size in inches with the lines of its title at the top."""
-    figure = Figure(figsize=(width, height), dpi=150, facecolor="white")
+    figure = Figure(figsize=(width, height), dpi=_DPI, facecolor="white")
     FigureCanvasAgg(figure)
-    figure.text(0.5, 1 - 0.06 / height, "\n".join(title), ha="center", va="top", fontsize=TITLE)
+    write_title(figure, title)
     return figure
+
+
+def write_title(figure: Figure, lines: Sequence[str]) -> None:
+    """The lines of a title at the top."""
+    top = 1 - 0.06 / figure.get_figheight()
+    figure.text(0.5, top, "\n".join(lines), ha="center", va="top", fontsize=TITLE)
+
+
+def agg(figure: Figure) -> FigureCanvasAgg:
+    """A figure's canvas: of ours it is one without a display."""
+    if not isinstance(figure.canvas, FigureCanvasAgg):
+        return FigureCanvasAgg(figure)
+    return figure.canvas
+
+
+def drawn(figure: Figure) -> np.ndarray:
+    """The pixels of a figure, (H, W, 4), uint8."""
+    canvas = agg(figure)
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())
+
+
+def pixels_png(pixels: np.ndarray) -> bytes:
+    """A PNG file of a figure's pixels (H, W, 4), opaque and quickly written."""
+    return png_bytes(pixels[..., :3], compress_level=_FAST, dpi=(_DPI, _DPI))
 
 
 def titled_figure(

@@ -3,38 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from dataclasses import dataclass, replace
+from math import ceil
 
-from matplotlib.axes import Axes
+import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from lightning_ecinn.figures.canvas import BLUE, BLUE_TO_RED, RED, blank_figure, draw_frame
-from lightning_ecinn.figures.grid import show_picture
+from lightning_ecinn.figures.canvas import (
+    BLUE,
+    BLUE_TO_RED,
+    RED,
+    agg,
+    blank_figure,
+    drawn,
+    pixels_png,
+    write_title,
+)
 from lightning_ecinn.figures.heatmaps import heatmap_unit
+from lightning_ecinn.figures.panel_layout import WORDS, PanelLayout, middle_of_bars
+from lightning_ecinn.figures.placed import Place, add_bar, add_picture, write_below
 from lightning_ecinn.figures.text import (
     CAPTION,
     LABEL,
     TITLE,
     drawable,
-    line_height,
     text_width,
     verbatim,
     wrapped,
 )
 
-__all__ = ["MOST_BARS", "PanelRow", "counterfactual_panel"]
+__all__ = ["MOST_BARS", "PanelPrinter", "PanelRow", "counterfactual_panel"]
 
 MOST_BARS = 12
 """Classes whose bars have room; of more, those that are likeliest before or after."""
 
-_SIDE, _GAP = 1.15, 0.12
-_BARS = 1.3
-"""Width of the bars, in inches like everything here."""
-_WORDS = 1.9
 _GREY = "0.72"
+_MOST_SHARED = 2**24
+"""Bytes of what is kept of drawn panels: some fifteen of one row each."""
 
 
 @dataclass(frozen=True)
@@ -83,137 +90,145 @@ def counterfactual_panel(
     Raises:
         ValueError: without rows, or for another number of pictures.
     """
+    layout, title_lines = _layout(rows, class_names, columns, title)
+    figure = layout.figure()
+    _fill(figure, layout, rows, title_lines)
+    return figure
+
+
+class PanelPrinter:
+    """Makes PNG files of panels: what those of one layout share is drawn once.
+
+    They show what :func:`counterfactual_panel` draws, to the pixel. A printer serves one thread,
+    while Matplotlib's settings stay as they are.
+
+    Example:
+        >>> import torch
+        >>> grey, half = torch.full((1, 8, 8), 0.5), torch.tensor([0.5, 0.5])
+        >>> row = PanelRow("a to b", [grey], ["p 50 %"], 0 * grey, half, half, "Holds.", True)
+        >>> PanelPrinter().png([row], ["a", "b"], columns=["input"])[1:4]
+        b'PNG'
+    """
+
+    def __init__(self) -> None:
+        self._shared: dict[PanelLayout, np.ndarray] = {}
+
+    @verbatim
+    def png(
+        self,
+        rows: Sequence[PanelRow],
+        class_names: Sequence[str],
+        *,
+        columns: Sequence[str],
+        title: str | None = None,
+    ) -> bytes:
+        """The content of the file; as :func:`counterfactual_panel`."""
+        layout, title_lines = _layout(rows, class_names, columns, title)
+        figure = blank_figure(layout.width, layout.height, [])
+        _fill(figure, layout, rows, title_lines)
+        renderer = agg(figure).get_renderer()
+        np.asarray(renderer.buffer_rgba())[:] = self._drawn_once(layout)
+        for artist in sorted((*figure.artists, *figure.texts), key=lambda one: one.zorder):
+            artist.draw(renderer)
+        return pixels_png(np.asarray(renderer.buffer_rgba()))
+
+    def _drawn_once(self, layout: PanelLayout) -> np.ndarray:
+        """What panels of a layout share, (H, W, 4)."""
+        if layout not in self._shared:
+            pixels = drawn(layout.figure())
+            if sum(one.nbytes for one in self._shared.values()) + pixels.nbytes > _MOST_SHARED:
+                self._shared.clear()
+            self._shared[layout] = pixels
+        return self._shared[layout]
+
+
+def _layout(
+    rows: Sequence[PanelRow],
+    class_names: Sequence[str],
+    columns: Sequence[str],
+    title: str | None,
+) -> tuple[PanelLayout, list[str]]:
+    """Where everything stands, and the title in lines."""
     if not rows or any(len(row.pictures) != len(columns) for row in rows):
         raise ValueError(
             f"A panel needs rows of {len(columns)} pictures each, one for each column, got "
             f"{[len(row.pictures) for row in rows]}."
         )
-    layout = _Layout(rows, class_names, [*columns, "heatmap", "posterior"], title or "")
-    figure = layout.figure()
-    for i, row in enumerate(rows):
-        cells = [figure.add_axes(layout.place(i, j)) for j in range(len(columns) + 2)]
-        for axes, picture, caption in zip(cells, row.pictures, row.captions, strict=False):
-            show_picture(axes, picture, caption)
-            draw_frame(axes)  # paper is as white as the page
-        _show_heatmap(cells[-2], row.heatmap)
-        _show_bars(cells[-1], row, layout.shown(row), class_names)
-        layout.write(figure, i)
-    return figure
+    label_width = max(text_width(line, LABEL) for row in rows for line in _lines(row.label))
+    left = ceil(10 * (0.15 + label_width)) / 10  # tenths: many panels have the same
+    names = tuple(
+        tuple(drawable(_short(class_names[k])) for k in _shown(row, len(class_names)))
+        for row in rows
+    )
+    layout = PanelLayout(left, (*columns, "heatmap", "posterior"), names, 0)
+    title_lines = wrapped(title or "", layout.width - 0.2, TITLE)
+    return replace(layout, title_lines=len(title_lines)), title_lines
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """Where everything stands, in inches from the left and from the top."""
-
-    rows: Sequence[PanelRow]
-    class_names: Sequence[str]
-    columns: Sequence[str]
-    title: str
-
-    def shown(self, row: PanelRow) -> list[int]:
-        """The classes that get bars, in their order."""
-        if len(self.class_names) <= MOST_BARS:
-            return list(range(len(self.class_names)))
-        highest = (row.before + row.after).argsort(descending=True)[:MOST_BARS]
-        return sorted(highest.tolist())
-
-    @cached_property
-    def name_width(self) -> float:
-        names = (_name(self.class_names[k]) for row in self.rows for k in self.shown(row))
-        return 0.1 + max(text_width(drawable(name), CAPTION) for name in names)
-
-    @cached_property
-    def left(self) -> float:
-        lines = (line for row in self.rows for line in _lines(row.label))
-        return 0.15 + max(text_width(line, LABEL) for line in lines)
-
-    @cached_property
-    def width(self) -> float:
-        return self._x(len(self.columns)) + 0.25 + _WORDS
-
-    @cached_property
-    def title_lines(self) -> list[str]:
-        return wrapped(self.title, self.width - 0.2, TITLE)
-
-    @cached_property
-    def top(self) -> float:
-        return 0.12 + line_height(TITLE) * len(self.title_lines) + line_height(LABEL)
-
-    @property
-    def pitch(self) -> float:
-        return _SIDE + line_height(CAPTION) + 0.12
-
-    @cached_property
-    def height(self) -> float:
-        return self.top + len(self.rows) * self.pitch + 0.05
-
-    def figure(self) -> Figure:
-        figure = blank_figure(self.width, self.height, self.title_lines)
-        for j, column in enumerate(self.columns):
-            x, y = self._x(j) + self._cell(j) / 2, 1 - (self.top - 0.05) / self.height
-            figure.text(x / self.width, y, column, ha="center", va="bottom", fontsize=LABEL)
-        return figure
-
-    def place(self, i: int, j: int) -> tuple[float, float, float, float]:
-        """Left, bottom, width and height, in shares of the figure."""
-        bottom = 1 - (self.top + i * self.pitch + _SIDE) / self.height
-        width = self._cell(j) / self.width
-        return self._x(j) / self.width, bottom, width, _SIDE / self.height
-
-    def write(self, figure: Figure, i: int) -> None:
-        """The texts left and right of a row."""
-        row, middle = self.rows[i], 1 - (self.top + i * self.pitch + _SIDE / 2) / self.height
-        x = (self.left - 0.08) / self.width
-        label = "\n".join(_lines(row.label))
-        figure.text(x, middle, label, ha="right", va="center", fontsize=LABEL)
-        lines = [line for part in row.words.split("\n") for line in wrapped(part, _WORDS, CAPTION)]
-        x = (self._x(len(self.columns)) + 0.1) / self.width
-        colour = "0.2" if row.holds else RED
-        text = "\n".join(lines)
-        figure.text(x, middle, text, va="center", fontsize=CAPTION, color=colour, linespacing=1.4)
-
-    def _cell(self, j: int) -> float:
-        return _BARS if j == len(self.columns) - 1 else _SIDE
-
-    def _x(self, j: int) -> float:
-        to_the_bars = self.name_width if j >= len(self.columns) - 1 else 0
-        beyond = _BARS - _SIDE if j == len(self.columns) else 0
-        return self.left + j * (_SIDE + _GAP) + to_the_bars + beyond
+def _shown(row: PanelRow, num_classes: int) -> list[int]:
+    """The classes that get bars, in their order."""
+    if num_classes <= MOST_BARS:
+        return list(range(num_classes))
+    highest = (row.before + row.after).argsort(descending=True)[:MOST_BARS]
+    return sorted(highest.tolist())
 
 
 def _lines(label: str) -> list[str]:
     return list(map(drawable, label.split("\n")))
 
 
-def _name(name: str) -> str:
+def _short(name: str) -> str:
     return name if len(name) <= 24 else f"{name[:23]}…"
 
 
-def _show_heatmap(axes: Axes, heatmap: Tensor) -> None:
+def _fill(
+    figure: Figure, layout: PanelLayout, rows: Sequence[PanelRow], title_lines: Sequence[str]
+) -> None:
+    """Draw what is a panel's own."""
+    write_title(figure, title_lines)
+    for i, row in enumerate(rows):
+        count = len(layout.columns)
+        *places, of_heatmap, of_bars = (layout.place(i, j) for j in range(count))
+        for place, picture, caption in zip(places, row.pictures, row.captions, strict=True):
+            inner = add_picture(figure, place, _grey_levels(picture))
+            write_below(figure, inner, 0.5, caption, ha="center", color="0.3")
+        _show_heatmap(figure, of_heatmap, row.heatmap)
+        _show_bars(figure, of_bars, row)
+        _write(figure, layout, i, row)
+
+
+def _write(figure: Figure, layout: PanelLayout, i: int, row: PanelRow) -> None:
+    """The texts left and right of a row."""
+    x, y = (layout.left - 0.08) / layout.width, layout.middle(i)
+    figure.text(x, y, "\n".join(_lines(row.label)), ha="right", va="center", fontsize=LABEL)
+    lines = [line for part in row.words.split("\n") for line in wrapped(part, WORDS, CAPTION)]
+    x = (layout.x(len(layout.columns)) + 0.1) / layout.width
+    colour, text = "0.2" if row.holds else RED, "\n".join(lines)
+    figure.text(x, y, text, va="center", fontsize=CAPTION, color=colour, linespacing=1.4)
+
+
+def _grey_levels(picture: Tensor) -> np.ndarray:
+    """A picture (C, H, W) in [0, 1] as (H, W, 3), uint8."""
+    levels = picture.detach().double().cpu().clamp(0, 1).mul(255).round().byte()
+    return levels.permute(1, 2, 0).expand(-1, -1, 3).numpy()
+
+
+def _show_heatmap(figure: Figure, place: Place, heatmap: Tensor) -> None:
     values = heatmap.detach().double().sum(0).cpu()
-    shown = (values / heatmap_unit(values)).numpy()
-    axes.imshow(shown, cmap=BLUE_TO_RED, vmin=-1, vmax=1, interpolation="nearest")
-    draw_frame(axes)
-    below: dict[str, Any] = {"transform": axes.transAxes, "va": "top", "fontsize": CAPTION}
-    axes.text(0.48, -0.04, "darker", ha="right", color=BLUE, **below)
-    axes.text(0.52, -0.04, "brighter", ha="left", color=RED, **below)
+    shares = (values / heatmap_unit(values)).clamp(-1, 1).numpy()
+    colours = colormaps[BLUE_TO_RED]((shares + 1) / 2, bytes=True)
+    inner = add_picture(figure, place, colours[..., :3])
+    write_below(figure, inner, 0.48, "darker", ha="right", color=BLUE)
+    write_below(figure, inner, 0.52, "brighter", ha="left", color=RED)
 
 
-def _show_bars(axes: Axes, row: PanelRow, shown: list[int], class_names: Sequence[str]) -> None:
+def _show_bars(figure: Figure, place: Place, row: PanelRow) -> None:
     """For each class a bar before (grey, above) and one after (blue, below)."""
-    places = list(range(len(shown)))
-    for values, shift, colour in ((row.before, -0.2, _GREY), (row.after, 0.2, BLUE)):
-        widths = [float(values[k]) for k in shown]
-        axes.barh([place + shift for place in places], widths, 0.38, color=colour)
-    axes.set_xlim(0, 1)
-    axes.set_ylim(len(shown) - 0.45, -0.55)
-    names = [drawable(_name(class_names[k])) for k in shown]
-    axes.set_yticks(places, names, fontsize=min(CAPTION, 66 / len(shown)))
-    axes.set_xticks([0, 1], ["0", "1"], fontsize=CAPTION)
-    below: dict[str, Any] = {"transform": axes.transAxes, "va": "top", "fontsize": CAPTION}
-    axes.text(0.48, -0.04, "before", ha="right", color="0.45", **below)
-    axes.text(0.52, -0.04, "after", ha="left", color=BLUE, **below)
-    axes.tick_params(length=0, pad=1.5)
-    for side in ("top", "right", "bottom"):
-        axes.spines[side].set_visible(False)
-    axes.spines["left"].set(color="0.8", linewidth=0.5)
+    left, _, width, height = place
+    shown = _shown(row, len(row.before))
+    pitch = height / (len(shown) + 0.1)
+    for values, shift, colour in ((row.before, 0.01, _GREY), (row.after, -0.39, BLUE)):
+        for i, k in enumerate(shown):
+            bottom = middle_of_bars(place, i, len(shown)) + shift * pitch
+            bar = (left, bottom, width * float(values[k]), 0.38 * pitch)
+            add_bar(figure, bar, facecolor=colour)

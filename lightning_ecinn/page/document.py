@@ -16,6 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lightning_ecinn.ecinn.explainer import Explainer
+from lightning_ecinn.ecinn.undefined import refuse_without_means
 from lightning_ecinn.flows.settings import is_whole
 from lightning_ecinn.metrics.two_sample import in_8_bits
 from lightning_ecinn.models.inputs import Classes, check_images, checked_classes, shown
@@ -41,6 +42,7 @@ def counterfactual_page(
     targets: Classes = "all",
     names: Sequence[str] | None = None,
     labels: Classes | None = None,
+    first: Classes | None = None,
     title: str = "Counterfactuals",
     frames: int | None = None,
     progress: str | None = None,
@@ -58,6 +60,8 @@ def counterfactual_page(
             all. Pairs between which there is no step are shown as such.
         names: what the images are called, B of them; by default "Image 1", ...
         labels: the images' true classes, (B,), by numbers or names, if they are known.
+        first: the class of `targets` that each image is shown on its way to when it is chosen,
+            (B,), by numbers or names; by default the likeliest other one, or the last chosen.
         title: of the page.
         frames: evenly spaced steps for each image and class, at least 2; the tipping step,
             alpha_star, the certified and the convincing step come on top. By default 24, or as
@@ -83,7 +87,9 @@ def counterfactual_page(
     frames = _checked_frames(frames, images.shape[3])
     classes = _checked_targets(explainer, targets)
     called = _checked_names(names, len(images))
-    known = _checked_labels(explainer, labels, len(images))
+    known = _one_each(explainer, labels, "labels", len(images))
+    shown_first = _one_each(explainer, first, "first", len(images))
+    _check_offered(shown_first, classes.tolist())
     hidden = None if progress else True  # None: shown on terminals only
     in_turn = tqdm(
         in_8_bits(images).cpu(),
@@ -96,8 +102,8 @@ def counterfactual_page(
         "size": list(images.shape[1:]),
         "classes": list(explainer.class_names),
         "images": [
-            {"name": name, "label": label, **_plain_image(paths)}
-            for name, label, paths in zip(called, known, ways, strict=True)
+            {"name": name, "label": label, "first": to, **_plain_image(paths)}
+            for name, label, to, paths in zip(called, known, shown_first, ways, strict=True)
         ],
     }
     return _joined(title, data)
@@ -193,11 +199,7 @@ def _check(explainer: Explainer, images: Tensor, title: str) -> None:
             f"The page shows pictures of 1 or 3 channels, these have {images.shape[1]}: explain "
             "a classifier of grey or colour pictures."
         )
-    if not explainer.classifier.class_counts.any():
-        raise ValueError(
-            "This classifier has no class means yet: they are built after `fit`, so explain with "
-            "a checkpoint of a finished run."
-        )
+    refuse_without_means(explainer.classifier)
     if not isinstance(title, str):
         raise ValueError(f"title must be a text, got {shown(title)}.")
 
@@ -230,18 +232,27 @@ def _checked_targets(explainer: Explainer, targets: Classes) -> Tensor:
     return classes
 
 
-def _checked_labels(
-    explainer: Explainer, labels: Classes | None, count: int
+def _one_each(
+    explainer: Explainer, given: Classes | None, name: str, count: int
 ) -> list[int] | list[None]:
-    """The images' classes, or None for each."""
-    if labels is None:
+    """A class for each image, or None for each."""
+    if given is None:
         return [None] * count
-    classes = _classes(explainer, labels, "labels")
+    classes = _classes(explainer, given, name)
     if tuple(classes.shape) != (count,):
         raise ValueError(
-            f"labels must be ({count},), one for each image, got shape {tuple(classes.shape)}."
+            f"{name} must be ({count},), one for each image, got shape {tuple(classes.shape)}."
         )
     return classes.tolist()
+
+
+def _check_offered(first: Sequence[int | None], targets: Sequence[int]) -> None:
+    missing = {k for k in first if k is not None} - {*targets}
+    if missing:
+        raise ValueError(
+            f"first must be classes of targets, but {min(missing)} is none of them: add it to "
+            "targets, or leave first out."
+        )
 
 
 def _classes(explainer: Explainer, classes: Classes, name: str) -> Tensor:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-import io
 
 import numpy as np
-from PIL import Image
 from torch import Tensor
+
+from lightning_ecinn.pictures.encode import png_bytes
 
 __all__ = ["png", "sprite"]
 
@@ -16,7 +16,8 @@ def png(picture: Tensor) -> str:
     """A PNG file, in base64, of a picture (C, H, W), uint8, of 1 or 3 channels.
 
     Example:
-        >>> import torch
+        >>> import io, torch
+        >>> from PIL import Image
         >>> text = png(torch.zeros(1, 2, 3, dtype=torch.uint8))
         >>> Image.open(io.BytesIO(base64.b64decode(text))).size
         (3, 2)
@@ -31,7 +32,8 @@ def sprite(pictures: Tensor) -> str:
     Since they change slowly, that is a third smaller than frames one below the other.
 
     Example:
-        >>> import torch
+        >>> import io, torch
+        >>> from PIL import Image
         >>> frames = torch.tensor([0, 1, 100, 101], dtype=torch.uint8).view(2, 1, 1, 2)
         >>> np.asarray(Image.open(io.BytesIO(base64.b64decode(sprite(frames))))).tolist()
         [[0, 100, 1, 101]]
@@ -41,8 +43,4 @@ def sprite(pictures: Tensor) -> str:
 
 def _png(pixels: np.ndarray) -> str:
     """Of pixels (H, W, C)."""
-    file = io.BytesIO()
-    grey = pixels.shape[2] == 1
-    image = Image.fromarray(np.ascontiguousarray(pixels[..., 0] if grey else pixels))
-    image.save(file, "png", optimize=True)
-    return base64.b64encode(file.getvalue()).decode()
+    return base64.b64encode(png_bytes(pixels, optimize=True)).decode()

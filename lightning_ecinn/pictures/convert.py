@@ -13,15 +13,13 @@ from PIL import Image
 from torch import Tensor
 
 from lightning_ecinn.pictures.decode import decode, squared
+from lightning_ecinn.pictures.limits import check_bytes
 
 __all__ = ["Pictures", "as_images", "read_picture"]
 
 Picture: TypeAlias = "str | PathLike[str] | Image.Image | np.ndarray | Tensor"
 Pictures: TypeAlias = "Picture | Sequence[Picture]"
 """A picture, a batch of them, or a list; what each may be says `as_images`."""
-
-MOST_BYTES = 2**28
-"""Of one file: a photograph of 50 megapixels needs a tenth of it, or all uncompressed."""
 
 _CHANNELS = (1, 3, 4)
 """Of arrays whose last axis is that of the colours: grey, RGB, RGB with transparency."""
@@ -78,9 +76,7 @@ def read_picture(path: str | PathLike[str], shape: Sequence[int], crop: bool = T
     try:
         if place.is_dir():
             raise ValueError("it is a folder: read_images reads folders")
-        size = place.stat().st_size
-        if size > MOST_BYTES:
-            raise ValueError(f"it has {size / 1e6:,.0f} MB, more than {MOST_BYTES / 1e6:.0f} MB")
+        check_bytes(place.stat().st_size)
         return decode(place.read_bytes(), shape[1], shape[0], crop).copy()
     except Exception as error:  # a damaged file can break Pillow in any way
         why = "there is no such file" if isinstance(error, FileNotFoundError) else _short(error)

@@ -8,6 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 from torch.utils.data import DataLoader, IterableDataset
 from tqdm.auto import tqdm
 
@@ -195,6 +196,19 @@ class CorrectImages:
         if not with_image:
             raise LookupError(f"none of {len(self.labels)} images is classified correctly.")
         return torch.cat([self.of(k, 1) for k in with_image]), with_image
+
+    def in_turn(self, count: int) -> Tensor:
+        """Numbers (N,) of up to `count` images: one of each class, a second one of each, ...
+
+        Raises:
+            LookupError: there is none.
+        """
+        if not len(self.order):
+            raise LookupError(f"none of {len(self.labels)} images is classified correctly.")
+        labels = self.labels[self.order]
+        rank = one_hot(labels).cumsum(0).gather(1, labels.unsqueeze(1)).squeeze(1)
+        turn = (rank * (int(labels.max()) + 1) + labels).argsort()
+        return self.order[turn[:count]]
 
     def indices(self, count: int, source: int | None = None, but: int | None = None) -> Tensor:
         """Numbers (N,) in the split of up to `count` images of one class, or of all but one.

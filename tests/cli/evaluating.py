@@ -58,7 +58,7 @@ def make_evaluate(models, tiny, tmp_path, monkeypatch):
     """Run the subcommand in an empty folder."""
     monkeypatch.chdir(tmp_path)
     common = ["evaluate", "--config=smoke.yaml", *tiny, "--bootstrap=20", "--deletion=2"]
-    common += ["--told_apart=0"]  # networks take their time
+    common += ["--told_apart=0", "--pages=false"]  # networks and pages take their time
 
     def run(*words, ckpt="flow"):
         return main([*common, f"--ckpt_path={models[ckpt]}", *words])

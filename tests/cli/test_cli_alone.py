@@ -54,7 +54,11 @@ def best(run):
 
 @pytest.mark.parametrize("command", ["validate", "test", "predict", "means", "evaluate"])
 def test_the_path_of_a_checkpoint_is_all_it_takes(run, counted, caplog, command):
-    more = ["--count=5", "--bootstrap=5", "--deletion=2"] if command == "evaluate" else []
+    more = (
+        ["--count=5", "--bootstrap=5", "--deletion=2", "--pages=false"]
+        if command == "evaluate"
+        else []
+    )
     cli = main([command, "--ckpt_path", best(run), *more, *QUIET])
     assert f"Using the checkpoint's configuration {run / 'config.yaml'}" in caplog.text
     assert cli.run_folder.parents[2].name == "elsewhere", "not in the run that it looks at"

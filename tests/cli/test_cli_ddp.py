@@ -63,7 +63,13 @@ def words(command, folder, tiny, data, count, checkpoint):
     shared += ["--trainer.callbacks=null", f"--trainer.default_root_dir={folder / command}"]
     more = {
         "predict": ["--model.predict_target=3"],
-        "evaluate": ["--batch_size=4", "--alphas=[convincing]", "--bootstrap=5", "--deletion=0"],
+        "evaluate": [
+            "--batch_size=4",
+            "--alphas=[convincing]",
+            "--bootstrap=5",
+            "--deletion=0",
+            "--pages=false",
+        ],
         "compare": ["--count=1", "--measure=2", "--methods=[ecinnh]"],
     }
     trained = [f"--ckpt_path={checkpoint}"] if command != "fit" else []

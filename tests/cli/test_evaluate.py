@@ -14,6 +14,7 @@ import torch
 from evaluating import data, make_evaluate, make_models, rows_of  # noqa: F401 (fixtures)
 
 from lightning_ecinn.cli.main import main
+from lightning_ecinn.commands import evaluation_pages
 from lightning_ecinn.commands.evaluation_loop import EvaluationData
 
 ROOT = Path(__file__).parents[2]
@@ -203,3 +204,28 @@ def test_mistakes_give_one_sentence(evaluate, models, tmp_path, capsys, words, c
     assert message in error
     assert "Traceback" not in error
     assert not list(tmp_path.glob("runs/*/*/evaluation*"))
+
+
+def test_pages_of_the_best_worst_and_failed_counterfactuals(evaluate, monkeypatch):
+    """Of few images each, to all classes, called by what they were to become."""
+    monkeypatch.setattr(evaluation_pages, "_IMAGES", 2)
+    words = ["--alphas", "tipping", "--count=6", "--pages=true", "--deletion=0"]
+    folder = evaluate(*words, "--survival=false").run_folder
+    rows = {int(row["index"]): row for row in rows_of(folder)}
+    exist = [i for i, row in rows.items() if (row["defined"], row["already"]) == ("1", "0")]
+    failed = [i for i in exist if rows[i]["validity"] == "0"]
+    for kind, found in {"best": exist, "worst": exist, "failed": failed}.items():
+        page = (folder / "pictures" / f"evaluation-{kind}.html").read_text()
+        text = page.split('type="application/json">')[1].split("</script>")[0]
+        shown = json.loads(text)
+        assert "step tipping" in shown["title"]
+        assert 1 <= len(shown["images"]) <= 2
+        for image in shown["images"]:
+            i = int(image["name"].split(":")[0])
+            assert i in found
+            assert image["name"].endswith(f"{rows[i]['source']} → {rows[i]['target']}")
+            assert (image["label"], image["first"]) == (
+                int(rows[i]["label"]),
+                int(rows[i]["target"]),
+            )
+            assert len(image["paths"]) == 10

@@ -21,6 +21,7 @@ def test_digits_survive_and_other_labels_stay(evaluate, models):
         "--alphas=[convincing]",
         "--deletion=0",
         "--told_apart=0",
+        "--pages=false",
     ]
     folder = evaluate("--trainer.logger=false", *words).run_folder
     found = json.loads((folder / "evaluation.json").read_text())
@@ -56,6 +57,7 @@ def test_it_can_be_left_out(evaluate):
         "--alphas=[convincing]",
         "--deletion=0",
         "--told_apart=0",
+        "--pages=false",
         "--count=5",
     ]
     folder = evaluate("--trainer.logger=false", *words).run_folder
@@ -84,6 +86,7 @@ def make_faces(tmp_path):
     ckpt = save(flow, tmp_path / "faces.ckpt", "classifier")
     oracle = save(lipstick, tmp_path / "lipstick.ckpt", "network")
     settings = [f"--ckpt_path={ckpt}", "--bootstrap=10", "--deletion=0", "--told_apart=0"]
+    settings += ["--pages=false"]
     return ["evaluate", f"--config={tmp_path}/faces.yaml", *settings], oracle
 
 

@@ -13,9 +13,8 @@ from picture_files import encoded, picture, zipped
 from PIL import Image
 
 from lightning_ecinn.datamodules import LabelledImages
-from lightning_ecinn.datamodules.readers import files as reading
 from lightning_ecinn.datamodules.readers.files import Archive, Folder
-from lightning_ecinn.pictures import decode as decoding
+from lightning_ecinn.pictures import decode as decoding, limits
 from lightning_ecinn.pictures.decode import decode
 
 
@@ -163,7 +162,7 @@ def test_a_png_whose_text_unpacks_to_much(kind):
 @pytest.mark.parametrize("kind", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 @pytest.mark.parametrize("lies", [False, True])
 def test_an_archive_that_unpacks_to_much(root, monkeypatch, kind, lies):
-    monkeypatch.setattr(reading, "_MOST_BYTES", 2**20)
+    monkeypatch.setattr(limits, "MOST_BYTES", 2**20)
     (root / "scans" / "3.png").write_bytes(bytes(2**22))
     path = root.parent / "all.zip"
     with zipfile.ZipFile(path, "w", kind) as archive:
@@ -178,7 +177,7 @@ def test_an_archive_that_unpacks_to_much(root, monkeypatch, kind, lies):
 
 
 def test_a_folder_has_the_same_limit(root, monkeypatch):
-    monkeypatch.setattr(reading, "_MOST_BYTES", 500)
+    monkeypatch.setattr(limits, "MOST_BYTES", 500)
     (root / "scans" / "3.png").write_bytes(bytes(600))
     with pytest.raises(ValueError, match="it has 0 MB, more than 0 MB"):
         Folder(root).read("scans/3.png")

@@ -42,7 +42,7 @@ function showCaptions() {
   const known = image.label === null ? "" : `, labelled ${className(image.label)}`;
   const input = `${className(image.source)}${known}`;
   const after = classified(path, frame);
-  byId("input-caption").textContent = `Input: ${input}`;
+  byId("input-caption").replaceChildren(`Input: ${input}`, named(image.name));
   byId("input").setAttribute("aria-label", `Input, classified as ${input}`);
   byId("counterfactual-caption").textContent = `Counterfactual: ${after}`;
   byId("counterfactual").setAttribute("aria-label", `Counterfactual, classified as ${after}`);
@@ -138,7 +138,7 @@ function chooseImage(i) {
   const image = data.images[i];
   const same = image.paths.find((path) => path.target === now.path.target);
   const kept = same && same.target !== image.source;
-  choose(i, kept ? same.target : runnerUp(image));
+  choose(i, image.first ?? (kept ? same.target : runnerUp(image)));
 }
 
 byId("title").textContent = data.title;
@@ -147,5 +147,5 @@ buildBars((k) => choose(now.i, k));
 buildColumns(table);
 listen();
 wipe(0);
-choose(0, runnerUp(data.images[0]));
+choose(0, data.images[0].first ?? runnerUp(data.images[0]));
 table();

@@ -7,8 +7,9 @@ import re
 import warnings
 
 import pytest
+import small_flow
 import torch
-from torch import nn
+from small_flow import anchors
 
 from lightning_ecinn import Counterfactual, Explainer, GenerativeClassifier
 from lightning_ecinn.ecinn.steps import supplement_step
@@ -18,31 +19,10 @@ K, SHAPE, D = 3, (1, 4, 4), 16
 FIELDS = ("input", "image", "source", "target", "alpha", "posterior", "latent", "defined")
 
 
-def anchors(shape=SHAPE, num_classes=K):
-    """One typical picture per class, float64."""
-    generator = torch.Generator().manual_seed(11)
-    return torch.rand(num_classes, *shape, generator=generator, dtype=torch.float64)
-
-
 def classifier(shape=SHAPE, num_classes=K, **settings):
-    """A random flow whose mixture has its means where the anchors lie, in float32."""
-    torch.manual_seed(0)
-    network = {"blocks": (2,), "widths": (6,), "dropouts": (0.25,), "fc_width": 12}
+    """The small one, whose classes have names."""
     names = ["ant", "bee", "cow", "dog"][:num_classes]
-    model = GenerativeClassifier(
-        shape, num_classes, names, **{"init_scale": 0.95, **network, **settings}
-    )
-    for layer in model.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.running_mean.normal_(std=0.3)
-            layer.running_var.uniform_(0.5, 2)
-    with torch.no_grad():
-        means, _ = model.eval().encode(anchors(shape, num_classes))
-        model.mixture.component_means.copy_(means)
-        model.mixture.mixture_logits.normal_()
-        model.class_means.copy_(means + 0.1 * means.std() * torch.randn_like(means))
-    model.class_counts.fill_(1)
-    return model
+    return small_flow.classifier(shape, num_classes, names, **settings)
 
 
 @pytest.fixture

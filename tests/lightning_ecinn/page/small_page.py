@@ -8,34 +8,19 @@ import re
 import numpy as np
 import torch
 from PIL import Image
-from torch import nn
+from small_flow import anchors, classifier
 
-from lightning_ecinn import Explainer, GenerativeClassifier
+from lightning_ecinn import Explainer
 from lightning_ecinn.ecinn.certificates import even_quantiles
 
 
-def anchors(shape, num_classes):
-    """One typical picture per class, float64."""
-    generator = torch.Generator().manual_seed(11)
-    return torch.rand(num_classes, *shape, generator=generator, dtype=torch.float64)
-
-
 def explainer(shape=(1, 4, 4), num_classes=3, names=None, **path):
-    """Of a random flow whose means lie where the anchors do, in float64."""
-    torch.manual_seed(0)
-    network = {"blocks": (2,), "widths": (6,), "dropouts": (0.25,), "fc_width": 12}
-    model = GenerativeClassifier(shape, num_classes, names, init_scale=0.95, **network).double()
-    for layer in model.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.running_mean.normal_(std=0.3)
-            layer.running_var.uniform_(0.5, 2)
+    """Of the small classifier, as sure of its classes as a trained one, in float64."""
+    model = classifier(shape, num_classes, names).double()
     with torch.no_grad():
-        means, _ = model.eval().encode(anchors(shape, num_classes))
-        model.mixture.component_means.copy_(means)
-        model.class_means.copy_(means + 0.1 * means.std() * torch.randn_like(means))
+        model.mixture.mixture_logits.zero_()
         model.log_prob_quantiles.copy_(even_quantiles(model.log_prob(pictures(50, shape)), 1001))
-    model.mixture.temperature.fill_(0.1)  # as sure of its classes as a trained one
-    model.class_counts.fill_(1)
+    model.mixture.temperature.fill_(0.1)
     return Explainer(model, **path)
 
 

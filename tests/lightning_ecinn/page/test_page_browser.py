@@ -199,6 +199,17 @@ def test_certificates_in_plain_words(at, data):
         assert (f"It does not hold: {reason}." if reason else "It holds:") in card.text
 
 
+def test_an_image_can_have_a_class_that_it_is_shown_with_first(browser, tmp_path):
+    model, images = explainer((3, 8, 8), num_classes=4, names=NAMES), pictures(2, (3, 8, 8), 4)
+    page = counterfactual_page(model, images, first=[3, "dog"], names=["one", "two"], frames=3)
+    opened(browser, write_page(tmp_path / "first.html", page))
+    for i, name in enumerate(("one", "two")):
+        click(browser, f'[name=image][value="{i}"]')
+        until(lambda name=name: text(browser, "#input-caption bdi") == name)
+        assert find(browser, '[data-class="3"] input').is_selected()
+        click(browser, '[data-class="2"] input')
+
+
 def column(browser, number):
     return browser.execute_script(
         "return [...document.querySelectorAll('#rows tr')].map("
@@ -269,8 +280,11 @@ def test_nothing_is_wider_than_a_phone(browser, tmp_path, scheme, classes):
     assert browser.get_log("browser") == []
 
 
-def test_in_a_sandboxed_frame(browser, page, data, tmp_path):
-    frame = f'<iframe sandbox="allow-scripts" srcdoc="{html.escape(page)}" width=900 height=700>'
+@pytest.mark.parametrize("how", ["src", "srcdoc"])
+def test_in_a_sandboxed_frame(browser, place, page, data, tmp_path, how):
+    """As Weights & Biases shows it: without storage, navigation or an origin of its own."""
+    content = place.as_uri() if how == "src" else html.escape(page)
+    frame = f'<iframe sandbox="allow-scripts" {how}="{content}" width=900 height=700>'
     outer = tmp_path / "outer.html"
     outer.write_text(f"<!doctype html><link rel=icon href='data:,'>{frame}</iframe>")
     browser.get(outer.as_uri())

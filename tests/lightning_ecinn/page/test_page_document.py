@@ -194,6 +194,8 @@ def test_an_existing_file_stays(tmp_path):
         ({"targets": 3}, "targets must be a class from 0 to 2"),
         ({"labels": [0]}, r"labels must be \(3,\), one for each image, got shape \(1,\)"),
         ({"labels": [0, 1, 7]}, "labels must be a class from 0 to 2"),
+        ({"first": [0, 1]}, r"first must be \(3,\), one for each image, got shape \(2,\)"),
+        ({"first": [0, 1, 2], "targets": [0, 1]}, "first must be classes of targets, but 2 is"),
         ({"names": "abc"}, "names must be a list of texts"),
         ({"names": [1, 2, 3]}, "names must be a list of texts"),
         ({"names": ["a"]}, "names must be 3 texts, one for each image, got 1"),
