@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 
 from matplotlib import rc_context
 from matplotlib.font_manager import FontProperties, findfont, get_font
-from matplotlib.textpath import TextPath
+from matplotlib.textpath import text_to_path
 
 from lightning_ecinn.plain_text import plain
 
@@ -78,7 +78,10 @@ def line_height(font_size: float) -> float:
 @lru_cache(maxsize=4096)
 def text_width(text: str, font_size: float) -> float:
     """Width of a text, inches."""
-    return TextPath((0, 0), text, size=font_size).get_extents().width / 72 if text.strip() else 0.0
+    if not text.strip():
+        return 0.0
+    properties = FontProperties(size=font_size)
+    return text_to_path.get_text_width_height_descent(text, properties, ismath=False)[0] / 72
 
 
 def wrapped(text: str, width: float, font_size: float) -> list[str]:
