@@ -70,10 +70,12 @@ def classes_with_mean(explainer: Explainer) -> list[int]:
         ValueError: fewer than two do.
     """
     found = (explainer.classifier.class_counts > 0).nonzero().flatten().tolist()
-    if len(found) < 2:
+    if not found:
+        raise ValueError("No class means, no directions between them; `means` builds them.")
+    if len(found) == 1:
         raise ValueError(
-            f"{len(found)} of {explainer.num_classes} classes have a mean, and a direction needs "
-            "two: build the class means, with `means` or BuildClassMeans."
+            f"Only class {explainer.class_names[found[0]]} has a mean, and a direction needs two: "
+            "no training image is classified as any other; train longer."
         )
     return found
 
