@@ -44,8 +44,8 @@ def latent_atlas(
 
     Example:
         >>> explainer = Explainer.from_checkpoint("pretrained:mnist_small")
-        >>> latent_atlas(explainer, max_pairs=3).texts[0].get_text()
-        'class means, decoded, and what Δ adds: the 3 nearest of 45 pairs'
+        >>> latent_atlas(explainer, max_pairs=4).texts[0].get_text()
+        'class means, decoded, and what Δ adds: the 4 nearest of 45 pairs'
     """
     pairs, which = _pairs(explainer, max_pairs)
     pictures = explainer.decode(explainer.classifier.class_means)
@@ -54,9 +54,9 @@ def latent_atlas(
         pairs,
         explainer.class_names,
         title=f"class means, decoded, and what Δ adds: {which}" if title is None else title,
-        note="p's picture, q's, and in colours q's minus p's, a whole step (α = 1) from p's class "
-        "mean: red is brighter in q, blue darker; summed over channels, grey range 0 to 1."
-        + _left_out(explainer),
+        note="Pictures: the decoded class means. Red and blue: q's picture minus p's, what a whole "
+        "step (α = 1) from p's class mean adds; red is brighter in q, blue darker; summed over "
+        "channels, where black is 0 and white 1." + _left_out(explainer),
     )
 
 

@@ -35,7 +35,7 @@ def nearest_pairs(class_means: Tensor, classes: Sequence[int], count: int) -> li
         >>> nearest_pairs(torch.tensor([[0.0], [1.0], [3.0]]), classes=[0, 1, 2], count=2)
         [(0, 1), (1, 2)]
     """
-    means = class_means.detach().double()
+    means = class_means.detach().cpu().double()
     pairs = list(combinations(sorted(classes), 2))
     return sorted(sorted(pairs, key=lambda pair: _distance(means, pair))[:count])
 
@@ -57,7 +57,7 @@ def direction_cosines(class_means: Tensor, pairs: Sequence[Pair]) -> Tensor:
         >>> direction_cosines(corners, [(0, 1), (0, 2), (1, 0)]).tolist()
         [[1.0, 0.0, -1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 1.0]]
     """
-    means = class_means.detach().double()
+    means = class_means.detach().cpu().double()
     directions = torch.stack([means[q] - means[p] for p, q in pairs])
     directions = directions / directions.norm(dim=1, keepdim=True)
     return (directions @ directions.T).clamp(-1, 1)
@@ -93,7 +93,7 @@ def pair_of_classes(
     without = [explainer.class_names[k] for k in (p, q) if k is not None and k not in known]
     if without:
         raise ValueError(f"Class {without[0]} has no mean: choose another class.")
-    means = explainer.classifier.class_means.detach().double()
+    means = explainer.classifier.class_means.detach().cpu().double()
     sources, targets = ([k] if k is not None else known for k in (p, q))
     pairs = [(i, j) for i in sources for j in targets if i != j]
     return min(pairs, key=lambda pair: _distance(means, pair))

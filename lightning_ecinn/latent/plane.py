@@ -12,7 +12,7 @@ __all__ = ["LatentPlane"]
 
 @dataclass(frozen=True)
 class LatentPlane:
-    """A plane of the latent space, with coordinates in its units; everything is float64.
+    """A plane of the latent space, in its units; everything is float64 on the CPU.
 
     Attributes:
         origin: (D,), where the coordinates are 0.
@@ -47,7 +47,7 @@ class LatentPlane:
         Raises:
             ValueError: the means are equal, or the latents differ nowhere beside their line.
         """
-        mean_source, mean_target, z = (t.detach().double() for t in (mean_source, mean_target, z))
+        mean_source, mean_target, z = map(_exact, (mean_source, mean_target, z))
         delta = mean_target - mean_source
         if not delta.norm() > 0:
             raise ValueError("The two class means are equal: there is no direction between them.")
@@ -65,7 +65,7 @@ class LatentPlane:
 
     def project(self, z: Tensor) -> Tensor:
         """Coordinates (..., 2) of the points of the plane that are nearest to latents (..., D)."""
-        return (z.detach().double() - self.origin) @ self.axes.T
+        return (_exact(z) - self.origin) @ self.axes.T
 
     def boundary(self, mu_source: Tensor, mu_target: Tensor, through: Tensor) -> Tensor:
         r"""Where two classes are equally likely in the parallel plane through a latent.
@@ -83,11 +83,15 @@ class LatentPlane:
         Returns:
             (a, b, c), (3,), of the line a x_1 + b x_2 + c = 0; q is likelier where it is positive.
         """
-        mu_source, mu_target, z = (t.detach().double() for t in (mu_source, mu_target, through))
+        mu_source, mu_target, z = map(_exact, (mu_source, mu_target, through))
         w = mu_target - mu_source
         normal = self.axes @ w
         offset = w @ (z - (mu_source + mu_target) / 2) - normal @ self.project(z)
         return torch.cat((normal, offset.unsqueeze(0)))
+
+
+def _exact(values: Tensor) -> Tensor:
+    return values.detach().cpu().double()
 
 
 def _principal_direction(rest: Tensor) -> tuple[Tensor, float]:

@@ -37,10 +37,10 @@ def latent_view(
     the source that is classified correctly, the one that is half way among these along the first
     axis.
 
-    What is exact: coordinates and distances along the axes; the tie, in the plane through the path
-    that is parallel to this one, so that alpha_0 lies on it (without a path: in the plane through
-    the class means). As mu_q - mu_p lies in no such plane in general, another latent may be
-    projected to the other side; the note below says how many are.
+    What is exact: coordinates and distances along the axes; the tie, in the plane through alpha_0
+    that is parallel to this one and holds the path, unless that is truncated (without a path: in
+    the plane through the class means). As mu_q - mu_p lies in no such plane in general, another
+    latent may be projected to the other side; the note below says how many are.
 
     Args:
         explainer: of the classifier.
@@ -66,8 +66,8 @@ def latent_view(
     labels = _labels(explainer, labels, len(z))
     p, q = pair_of_classes(explainer, source, target)
     names = [explainer.class_names[k] for k in (p, q)]
-    means = explainer.classifier.class_means[[p, q]]
-    mu = explainer.classifier.mixture.component_means[[p, q]]
+    means = explainer.classifier.class_means[[p, q]].cpu().double()
+    mu = explainer.classifier.mixture.component_means[[p, q]].cpu().double()
     both = (labels == p) | (labels == q)
     _check_present(labels, (p, q), names)
     plane = LatentPlane.between(means[0], means[1], z[both])
@@ -76,7 +76,7 @@ def latent_view(
     boundary = plane.boundary(mu[0], mu[1], through)
     points = plane.project(z)
     shown = LatentMap(points, labels, p, q, plane.project(means), plane.project(mu), boundary, path)
-    agree = _share_on_its_side(points[both], z[both].double(), mu.double(), boundary)
+    agree = _share_on_its_side(points[both], z[both].cpu().double(), mu, boundary)
     return latent_map(
         shown,
         explainer.class_names,
@@ -91,7 +91,7 @@ def latent_view(
 
 def _labels(explainer: Explainer, labels: Classes, count: int) -> Tensor:
     found = checked_classes(
-        labels, "labels", explainer.num_classes, explainer.device, explainer.class_names
+        labels, "labels", explainer.num_classes, torch.device("cpu"), explainer.class_names
     )
     if found.shape != (count,):
         raise ValueError(
@@ -116,7 +116,7 @@ def _path(
 ) -> tuple[LatentPath | None, Tensor | None]:
     """The way of a middling image of p, and its latent at alpha_0 (D,)."""
     p, q = pair
-    right = (labels == p) & (explainer.classifier.mixture.scores(z).argmax(1) == p)
+    right = (labels == p) & (explainer.classifier.mixture.scores(z).argmax(1).cpu() == p)
     if not right.any():
         return None, None
     candidates = right.nonzero().flatten()
@@ -145,7 +145,7 @@ def _share_on_its_side(points: Tensor, z: Tensor, mu: Tensor, boundary: Tensor) 
 
 def _note(has_path: bool, agree: float, share: float, means: Tensor, mu: Tensor, count: int) -> str:
     cosine = torch.cosine_similarity(means.diff(dim=0), mu.diff(dim=0)).item()
-    where = "through the path" if has_path else "through the class means, as there is no path"
+    where = "through α₀" if has_path else "through the class means, as there is no path"
     return (
         "Latents are projected at right angles; a unit is one standard deviation of a mixture "
         f"component. The second axis carries {100 * share:.1f} % of the variance beside the first. "

@@ -74,10 +74,14 @@ def test_the_marks_are_where_the_means_are(figure, explainer):
         assert near[0] == pytest.approx(0.7 * x, abs=0.2)
 
 
-def test_the_tipping_point_is_on_the_line_and_the_path_along_the_first_axis(figure):
+@pytest.mark.parametrize("truncation", [1, 0.3])
+def test_the_tipping_point_is_on_the_line_and_the_path_along_the_first_axis(truncation):
+    explainer = constructed(3, NAMES)
+    explainer.truncation = truncation
+    figure = view(explainer)
     found = lines(figure)
     points = found["path z + αΔ"].get_xydata()
-    assert np.ptp(points[:, 1]) < 1e-5
+    assert (np.ptp(points[:, 1]) < 1e-5) == (truncation == 1)
     assert (np.diff(points[:, 0]) > 0).all()
     tie = found["tie: p(cat $1) = p(dog)"]
     first, second = np.array(tie.get_xy1()), np.array(tie.get_xy2())
