@@ -8,6 +8,8 @@ from lightning_ecinn.callbacks.counterfactual_page import CounterfactualPage
 from lightning_ecinn.callbacks.counterfactual_writer import CounterfactualWriter
 from lightning_ecinn.callbacks.heatmap_comparison import HeatmapComparison
 from lightning_ecinn.callbacks.judge import JudgeCounterfactuals
+from lightning_ecinn.callbacks.latent_atlas import LatentAtlas
+from lightning_ecinn.callbacks.latent_view import LatentView
 from lightning_ecinn.callbacks.metrics_json import MetricsJSON
 from lightning_ecinn.callbacks.posterior_writer import PosteriorWriter
 from lightning_ecinn.callbacks.run import make_callbacks
@@ -24,6 +26,8 @@ __all__ = [
     "CounterfactualWriter",
     "HeatmapComparison",
     "JudgeCounterfactuals",
+    "LatentAtlas",
+    "LatentView",
     "MetricsJSON",
     "NonFiniteLossError",
     "PosteriorWriter",

@@ -28,7 +28,11 @@ _CALLS = (
 
 
 def log_figure(
-    trainer: pl.Trainer, figure: Figure, name: str, series: str | None = None
+    trainer: pl.Trainer,
+    figure: Figure,
+    name: str,
+    series: str | None = None,
+    group: str = "pictures",
 ) -> Path | None:
     """Save a figure as ``<run>/pictures/<name>.png`` and send it to every logger.
 
@@ -41,6 +45,7 @@ def log_figure(
         name: says what is shown; in the file's name "-" stands for what can't be in one.
         series: name shared by pictures of the same thing at different steps, under which loggers
             keep them together; by default `name`.
+        group: what loggers' keys begin with, before a "/".
 
     Returns:
         Where the picture lies; None on other processes, and where it could not be written.
@@ -53,7 +58,7 @@ def log_figure(
     except Exception as error:
         remark(trainer, reason_of(error))
         return None
-    key = f"pictures/{plain(series or name)}"
+    key = f"{group}/{plain(series or name)}"
     for logger in trainer.loggers:
         with going_on(trainer, _failure(logger)):
             if isinstance(logger, WandbLogger):

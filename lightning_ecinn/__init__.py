@@ -8,6 +8,7 @@ ecinn                   the paper: class means, steps, counterfactuals, certific
 models                  classifiers and autoencoders, and how they are read from files
 flows                   the invertible network
 attribution             heatmaps
+latent                  a plane of the latent space, and the directions between classes
 page                    an HTML file to look at counterfactuals
 training, callbacks     LightningModules, and what they do beside training
 datamodules             data sets as LightningDataModules

@@ -11,6 +11,8 @@ from .callbacks import (
     CounterfactualWriter as CounterfactualWriter,
     HeatmapComparison as HeatmapComparison,
     JudgeCounterfactuals as JudgeCounterfactuals,
+    LatentAtlas as LatentAtlas,
+    LatentView as LatentView,
     MetricsJSON as MetricsJSON,
     PosteriorWriter as PosteriorWriter,
     RunCheckpoint as RunCheckpoint,
@@ -33,6 +35,11 @@ from .ecinn import (
 )
 from .ecinn.class_means import ClassMeans as ClassMeans
 from .flows import FlowSettings as FlowSettings, ib_inn as ib_inn
+from .latent import (
+    latent_atlas as latent_atlas,
+    latent_cosines as latent_cosines,
+    latent_view as latent_view,
+)
 from .models import (
     Autoencoders as Autoencoders,
     ConvNetwork as ConvNetwork,

@@ -42,6 +42,7 @@ LEVELS = [
         "lightning_ecinn.comparison",
         "lightning_ecinn.evaluation",
         "lightning_ecinn.explanations",
+        "lightning_ecinn.latent",
         "lightning_ecinn.page",
     },
     {"lightning_ecinn.training"},

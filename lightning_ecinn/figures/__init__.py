@@ -8,6 +8,8 @@ from lightning_ecinn.figures.curves import alpha_histograms, faithfulness_curves
 from lightning_ecinn.figures.examples import plausibility_examples
 from lightning_ecinn.figures.grid import magnified, picture_grid
 from lightning_ecinn.figures.heatmaps import HeatmapRow, heatmap_table
+from lightning_ecinn.figures.latent_atlas import cosine_matrix, direction_atlas
+from lightning_ecinn.figures.latent_view import LatentMap, LatentPath, latent_map
 from lightning_ecinn.figures.matrices import class_matrix, correlation_matrices
 from lightning_ecinn.figures.panel import PanelPrinter, PanelRow, counterfactual_panel
 from lightning_ecinn.figures.tables import as_csv, as_json, as_markdown, text_table
@@ -15,6 +17,8 @@ from lightning_ecinn.figures.text import posterior_percent
 
 __all__ = [
     "HeatmapRow",
+    "LatentMap",
+    "LatentPath",
     "PanelPrinter",
     "PanelRow",
     "alpha_histograms",
@@ -23,10 +27,13 @@ __all__ = [
     "as_markdown",
     "class_matrix",
     "correlation_matrices",
+    "cosine_matrix",
     "counterfactual_panel",
+    "direction_atlas",
     "drawn",
     "faithfulness_curves",
     "heatmap_table",
+    "latent_map",
     "magnified",
     "picture_grid",
     "pixels_png",
