@@ -4,6 +4,7 @@ from lightning_ecinn.callbacks.checkpoint import RunCheckpoint
 from lightning_ecinn.callbacks.class_means import BuildClassMeans
 from lightning_ecinn.callbacks.component_means import ComponentMeansFromData
 from lightning_ecinn.callbacks.counterfactual_grid import CounterfactualGrid
+from lightning_ecinn.callbacks.counterfactual_table import CounterfactualTable
 from lightning_ecinn.callbacks.counterfactual_writer import CounterfactualWriter
 from lightning_ecinn.callbacks.heatmap_comparison import HeatmapComparison
 from lightning_ecinn.callbacks.judge import JudgeCounterfactuals
@@ -11,6 +12,7 @@ from lightning_ecinn.callbacks.metrics_json import MetricsJSON
 from lightning_ecinn.callbacks.posterior_writer import PosteriorWriter
 from lightning_ecinn.callbacks.run import make_callbacks
 from lightning_ecinn.callbacks.samples import ClassSamples
+from lightning_ecinn.callbacks.step_curves import StepCurves
 from lightning_ecinn.callbacks.stop_on_nonfinite import NonFiniteLossError, StopOnNonFiniteLoss
 from lightning_ecinn.callbacks.stop_on_signal import StopOnSignal
 
@@ -19,6 +21,7 @@ __all__ = [
     "ClassSamples",
     "ComponentMeansFromData",
     "CounterfactualGrid",
+    "CounterfactualTable",
     "CounterfactualWriter",
     "HeatmapComparison",
     "JudgeCounterfactuals",
@@ -26,6 +29,7 @@ __all__ = [
     "NonFiniteLossError",
     "PosteriorWriter",
     "RunCheckpoint",
+    "StepCurves",
     "StopOnNonFiniteLoss",
     "StopOnSignal",
     "make_callbacks",

@@ -9,6 +9,7 @@ from lightning_ecinn.figures.grid import magnified, picture_grid
 from lightning_ecinn.figures.heatmaps import HeatmapRow, heatmap_table
 from lightning_ecinn.figures.matrices import class_matrix, correlation_matrices
 from lightning_ecinn.figures.panel import PanelRow, counterfactual_panel
+from lightning_ecinn.figures.pixels import heatmap_pixels, picture_pixels
 from lightning_ecinn.figures.tables import as_csv, as_json, as_markdown, text_table
 from lightning_ecinn.figures.text import posterior_percent
 
@@ -23,9 +24,11 @@ __all__ = [
     "correlation_matrices",
     "counterfactual_panel",
     "faithfulness_curves",
+    "heatmap_pixels",
     "heatmap_table",
     "magnified",
     "picture_grid",
+    "picture_pixels",
     "plausibility_examples",
     "posterior_paths",
     "posterior_percent",
