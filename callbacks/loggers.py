@@ -237,7 +237,7 @@ class _Outlived:
             return None
 
 
-def _tell(trainer: pl.Trainer, kind: type[Logger], tell: Callable[[Any], object]) -> None:
+def _tell(trainer: pl.Trainer, kind: type[Any], tell: Callable[[Any], object]) -> None:
     """Tell every logger of a kind something, on the first process; one that fails ends no run."""
     for logger in trainer.loggers if trainer.is_global_zero else ():
         if isinstance(logger, kind):

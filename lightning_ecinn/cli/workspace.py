@@ -60,7 +60,7 @@ def workspace(words: Sequence[str]) -> None:
     if not is_logged_in():
         raise ValueError("workspace needs Weights & Biases, and nobody is logged in: wandb login")
     try:
-        entity = given.entity or wandb.Api().default_entity
+        entity = given.entity or wandb.Api().default_entity or ""
         url = review_workspace(entity, given.project, given.name).save().url
     except Exception as error:
         reason = plain(" ".join(str(error).split())[:300]) or type(error).__name__
@@ -83,11 +83,6 @@ def review_workspace(entity: str, project: str, name: str = "Review") -> Any:
 
     Raises:
         ValueError: wandb-workspaces is not installed.
-
-    Example:
-        >>> view = review_workspace("me", "lightning_ecinn")
-        >>> [section.name for section in view.sections]
-        ['train', 'val', 'test', 'counterfactuals', 'heatmaps', 'samples']
     """
     views, panels = _package()
     sections = {
