@@ -5,6 +5,7 @@ from lightning_ecinn.callbacks.class_means import BuildClassMeans
 from lightning_ecinn.callbacks.component_means import ComponentMeansFromData
 from lightning_ecinn.callbacks.counterfactual_grid import CounterfactualGrid
 from lightning_ecinn.callbacks.counterfactual_page import CounterfactualPage
+from lightning_ecinn.callbacks.counterfactual_table import CounterfactualTable
 from lightning_ecinn.callbacks.counterfactual_writer import CounterfactualWriter
 from lightning_ecinn.callbacks.heatmap_comparison import HeatmapComparison
 from lightning_ecinn.callbacks.judge import JudgeCounterfactuals
@@ -14,6 +15,7 @@ from lightning_ecinn.callbacks.metrics_json import MetricsJSON
 from lightning_ecinn.callbacks.posterior_writer import PosteriorWriter
 from lightning_ecinn.callbacks.run import make_callbacks
 from lightning_ecinn.callbacks.samples import ClassSamples
+from lightning_ecinn.callbacks.step_curves import StepCurves
 from lightning_ecinn.callbacks.stop_on_nonfinite import NonFiniteLossError, StopOnNonFiniteLoss
 from lightning_ecinn.callbacks.stop_on_signal import StopOnSignal
 
@@ -23,6 +25,7 @@ __all__ = [
     "ComponentMeansFromData",
     "CounterfactualGrid",
     "CounterfactualPage",
+    "CounterfactualTable",
     "CounterfactualWriter",
     "HeatmapComparison",
     "JudgeCounterfactuals",
@@ -32,6 +35,7 @@ __all__ = [
     "NonFiniteLossError",
     "PosteriorWriter",
     "RunCheckpoint",
+    "StepCurves",
     "StopOnNonFiniteLoss",
     "StopOnSignal",
     "make_callbacks",

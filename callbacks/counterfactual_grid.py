@@ -126,7 +126,7 @@ class CounterfactualGrid(DrawsAtTheEnd):
                 trainer,
                 f"{self.name}: no step leads to {self._missing} of {self._asked} counterfactuals.",
             )
-        log_figure(trainer, figure, self.name)
+        log_figure(trainer, figure, self.name, section="counterfactuals")
 
     def _default_name(self) -> str:
         detail = {

@@ -158,7 +158,7 @@ class HeatmapComparison(DrawsAtTheEnd):
         if all(heatmap is None for row in rows for heatmap in row.heatmaps):
             raise NothingToDrawError("no image has any of the heatmaps.")
         figure = heatmap_table(rows, [LABELS[method] for method in methods], note=UNITS)
-        log_figure(trainer, figure, self.name)
+        log_figure(trainer, figure, self.name, section="heatmaps")
 
     def _report(self, trainer: pl.Trainer, numbers: HeatmapNumbers, count: int) -> None:
         found = numbers.compute()

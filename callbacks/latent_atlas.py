@@ -51,4 +51,4 @@ class LatentAtlas(DrawsAtTheEnd):
             self._log(trainer, figure, f"{self.name}-cosines")
 
     def _log(self, trainer: pl.Trainer, figure: Figure, name: str) -> None:
-        log_figure(trainer, figure, name, name.removeprefix("latent-"), group="latent")
+        log_figure(trainer, figure, name)

@@ -77,7 +77,7 @@ class LatentView(DrawsAtTheEnd):
             )
         images, labels = draw_images(trainer, self.split, self.images, self.seed)
         figure = latent_view(pl_module.explainer, images, labels, self.source, self.target)
-        log_figure(trainer, figure, self.name, self.name.removeprefix("latent-"), group="latent")
+        log_figure(trainer, figure, self.name)
 
     def _default_name(self) -> str:
         if self.source is None and self.target is None:

@@ -12,6 +12,7 @@ from lightning_ecinn.callbacks.counterfactual_writer import CounterfactualWriter
 from lightning_ecinn.callbacks.judge import JudgeCounterfactuals
 from lightning_ecinn.callbacks.metrics_json import MetricsJSON
 from lightning_ecinn.callbacks.posterior_writer import PosteriorWriter
+from lightning_ecinn.callbacks.step_curves import StepCurves
 from lightning_ecinn.callbacks.stop_on_nonfinite import StopOnNonFiniteLoss
 from lightning_ecinn.callbacks.stop_on_signal import StopOnSignal
 
@@ -37,6 +38,8 @@ def make_callbacks(
     """The callbacks of a run in their order: class means, before the pictures that need them.
 
     A judge among the pictures comes before them too: it may fit the step at which they are drawn.
+
+    Curves over steps go to the loggers, see :class:`StepCurves`.
 
     A :class:`pytorch_lightning.Trainer` with these does what ``fit``, ``test`` and ``predict`` of
     the command line do.
@@ -65,6 +68,7 @@ def make_callbacks(
         class_means or BuildClassMeans(),
         *judges,
         StopOnNonFiniteLoss(),
+        StepCurves(),
         PosteriorWriter(),
         metrics or MetricsJSON(),
         counterfactuals or CounterfactualWriter(),

@@ -67,4 +67,4 @@ class ClassSamples(pl.Callback):
             column_labels=list(explainer.class_names),
             title=f"samples, temperature {self.temperature:g}, epoch {epoch}",
         )
-        log_figure(trainer, figure, f"samples-epoch{epoch:03d}", series="samples")
+        log_figure(trainer, figure, f"samples-epoch{epoch:03d}", series="samples-classes")

@@ -246,6 +246,11 @@ class InMemoryDataModule(pl.LightningDataModule):
         ]
         return f"{type(self).__name__}: {'; '.join(splits) or 'nothing read yet'}"
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many images each split has that was read so far."""
+        return {split: len(dataset) for split, dataset in self._datasets.items()}
+
     def _ordered(self, split: SplitName, batch_size: int) -> DataLoader:
         dataset = self.dataset(split)
         return _loader(dataset, OrderedBatchSampler(dataset, batch_size, **self._ranks()))

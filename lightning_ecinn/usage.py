@@ -18,6 +18,7 @@ COMMANDS = {
     "test": "losses, accuracy and validity on the test images, and the pictures",
     "predict": "counterfactuals of a data split, into one .npz file",
     "means": "build the class means of a checkpoint again",
+    "workspace": "lay out the pages of a Weights & Biases project for review",
     "import-ibinn": "turn a checkpoint of the published IB-INN code into one of this project",
 }
 """Each subcommand, and what it is for."""

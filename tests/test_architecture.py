@@ -59,7 +59,7 @@ MAY_IMPORT = {
         "lightning_ecinn.callbacks",
         "lightning_ecinn.datamodules",
     ),
-    "wandb": ("lightning_ecinn.cli", "lightning_ecinn.callbacks.loggers"),
+    "wandb": ("lightning_ecinn.cli", "lightning_ecinn.callbacks.weights_and_biases"),
 }
 
 

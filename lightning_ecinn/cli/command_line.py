@@ -28,6 +28,7 @@ from lightning_ecinn.callbacks import (
     make_callbacks,
 )
 from lightning_ecinn.callbacks.kept_checkpoints import write_whole_files
+from lightning_ecinn.callbacks.loggers import log_checkpoint
 from lightning_ecinn.callbacks.run import CHECKPOINT
 from lightning_ecinn.cli.checkpoint_options import (
     find_ckpt_path,
@@ -72,6 +73,7 @@ class ECINNCLI(LightningCLI):
     def __init__(self, args: ArgsType = None):
         self.files = CheckpointFiles()
         self._stopped: Path | None = None
+        self._found: list[str] = []
         self._started = time.monotonic()
         super().__init__(
             pl.LightningModule,
@@ -116,6 +118,12 @@ class ECINNCLI(LightningCLI):
         )
         parser.add_argument(
             "--wandb_project", type=str, default="lightning_ecinn", help="W&B project."
+        )
+        parser.add_argument(
+            "--wandb_checkpoint",
+            type=bool,
+            default=False,
+            help="Upload the best checkpoint to W&B with its metrics; offline nothing is copied.",
         )
         parser.add_argument(
             "--test_after_fit",
@@ -202,7 +210,8 @@ class ECINNCLI(LightningCLI):
         """Find what is null; give the run its folder, and all that writes files a place in it."""
         options = self._options
         if self.config.subcommand != "compare":  # builds no network but those of checkpoints
-            fill_from_data(options, self._module, self.config.subcommand == "fit")
+            is_fit = self.config.subcommand == "fit"
+            self._found = fill_from_data(options, self._module, is_fit)
         if self.config.subcommand in PREPARING:
             options.trainer.logger = False  # there is nothing to log
         is_first = getattr(rank_zero_only, "rank", 0) == 0
@@ -246,6 +255,9 @@ class ECINNCLI(LightningCLI):
             trainer = super().instantiate_trainer(**kwargs)
         except TypeError as error:  # Lightning's word for a value of a wrong type
             raise ValueError(f"--trainer: {error}") from None
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, SaveConfig):
+                callback.found = self._found
         write_whole_files(trainer, self.files)
         return trainer
 
@@ -264,7 +276,7 @@ class ECINNCLI(LightningCLI):
         return found
 
     def after_fit(self) -> None:
-        """The training is finished: test if asked for."""
+        """The training is finished: test and upload if asked for."""
         if self._stopped is not None and self.trainer.is_global_zero:
             self._stopped.unlink(missing_ok=True)
         if self._get(self.config_init, "test_after_fit") and not self._options.trainer.fast_dev_run:
@@ -274,6 +286,8 @@ class ECINNCLI(LightningCLI):
             except Interrupted as stop:
                 stop.checkpoint, stop.unfinished = path, "test"
                 raise
+        if self._get(self.config_init, "wandb_checkpoint"):
+            log_checkpoint(self.trainer, self.metrics.latest)
 
     def before_predict(self) -> None:
         """Don't keep in memory what goes into a file."""

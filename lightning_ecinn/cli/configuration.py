@@ -25,6 +25,7 @@ _COMMON = (
     "seed_everything",
     "experiment",
     "wandb_project",
+    "wandb_checkpoint",
     "test_after_fit",
     "minutes",
     "trainer",

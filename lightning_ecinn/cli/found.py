@@ -28,29 +28,35 @@ from lightning_ecinn.training.plain import plain
 __all__ = ["fill_from_checkpoint", "fill_from_data"]
 
 
-def fill_from_data(options: Namespace, kind: type, is_fit: bool) -> None:
+def fill_from_data(options: Namespace, kind: type, is_fit: bool) -> list[str]:
     """Replace what is null by what the data decide, and say each in a line.
 
     Args:
         options: of the subcommand, changed in place.
         kind: of the model.
         is_fit: whether there is a training: what only that needs is not found otherwise.
+
+    Returns:
+        The lines.
     """
     of_model, of_data = _nulls(options, "model", kind), _nulls(options, "data", kind)
     of_data = [name for name in of_data if is_fit or name not in OF_TRAINING]
     if not of_model and not of_data:
-        return
-    data = _instantiated(options.data)
+        return []
+    lines, data = [], _instantiated(options.data)
     for name in of_data:
         value, why = _found_in_data(data, name)
         options.data.init_args[name] = value
-        rank_zero_info(f"{name}: {str(value).lower()} ({why})")
+        lines.append(f"{name}: {str(value).lower()} ({why})")
+        rank_zero_info(lines[-1])
     if not of_model:
-        return
+        return lines
     found = find_settings(data)
     for name in of_model:
         options.model.init_args[name] = found.model[name]
-        rank_zero_info(found.line(name))
+        lines.append(found.line(name))
+        rank_zero_info(lines[-1])
+    return lines
 
 
 def fill_from_checkpoint(

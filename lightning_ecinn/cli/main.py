@@ -24,6 +24,7 @@ from lightning_ecinn.cli.process import (
 )
 from lightning_ecinn.cli.stopped import describe_stop
 from lightning_ecinn.cli.words import normalise, typed
+from lightning_ecinn.cli.workspace import workspace
 from lightning_ecinn.interruption import WATCH, Interrupted
 from lightning_ecinn.runs import (
     discard_unused_run_folder,
@@ -78,6 +79,9 @@ def _run(args: ArgsType) -> ECINNCLI | None:
     """The command itself; whatever a signal made of it counts as an interruption."""
     if (words := typed(args))[:1] == ["explain"]:
         explain(words[1:])
+        return None
+    if words[:1] == ["workspace"]:
+        workspace(words[1:])
         return None
     try:
         cli = ECINNCLI(add_configuration(normalise(args)))

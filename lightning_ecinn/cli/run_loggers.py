@@ -13,7 +13,7 @@ from pytorch_lightning.loggers import CSVLogger, WandbLogger
 from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
-__all__ = ["make_loggers", "prepare_wandb", "uses_wandb"]
+__all__ = ["is_logged_in", "make_loggers", "prepare_wandb", "uses_wandb"]
 
 
 def make_loggers(folder: Path, experiment: str, project: str) -> list[Any]:
@@ -50,7 +50,7 @@ def uses_wandb(logger: Any) -> bool:
 
 def prepare_wandb(folder: Path) -> None:
     """Without a login W&B asks on a terminal and fails in a script: go offline instead."""
-    if "WANDB_MODE" in os.environ or wandb.run is not None or _is_logged_in():
+    if "WANDB_MODE" in os.environ or wandb.run is not None or is_logged_in():
         return
     os.environ["WANDB_MODE"] = "offline"
     os.environ.setdefault("WANDB_SILENT", "true")  # we say it ourselves
@@ -61,7 +61,8 @@ def prepare_wandb(folder: Path) -> None:
     )
 
 
-def _is_logged_in() -> bool:
+def is_logged_in() -> bool:
+    """Whether somebody can log to Weights & Biases, without asking on a terminal."""
     logger = logging.getLogger("wandb")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -12,6 +12,7 @@ from lightning_ecinn.figures.latent_atlas import cosine_matrix, direction_atlas
 from lightning_ecinn.figures.latent_view import LatentMap, LatentPath, latent_map
 from lightning_ecinn.figures.matrices import class_matrix, correlation_matrices
 from lightning_ecinn.figures.panel import PanelPrinter, PanelRow, counterfactual_panel
+from lightning_ecinn.figures.pixels import heatmap_pixels, picture_pixels
 from lightning_ecinn.figures.tables import as_csv, as_json, as_markdown, text_table
 from lightning_ecinn.figures.text import posterior_percent
 
@@ -32,10 +33,12 @@ __all__ = [
     "direction_atlas",
     "drawn",
     "faithfulness_curves",
+    "heatmap_pixels",
     "heatmap_table",
     "latent_map",
     "magnified",
     "picture_grid",
+    "picture_pixels",
     "pixels_png",
     "plausibility_examples",
     "posterior_paths",

@@ -71,6 +71,11 @@ class DescribedModule(pl.LightningModule):
         return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
 
     @property
+    def of_step(self) -> dict[str, Tensor]:
+        """What `log_epoch` was given of the newest training batch, by name, on the device."""
+        return vars(self).setdefault("_of_step", {})
+
+    @property
     def _model(self) -> Any:
         """What is trained."""
         return getattr(self, self.entry)
@@ -181,7 +186,7 @@ def changed_pixels(
 
 
 def log_epoch(
-    module: pl.LightningModule,
+    module: DescribedModule,
     values: Mapping[str, Tensor],
     batch_size: int,
     *,
@@ -189,12 +194,16 @@ def log_epoch(
 ) -> None:
     """Log averages over the images of an epoch and over all processes, each image once.
 
+    Those of a training batch are left with the module, too, for curves over steps.
+
     Args:
         module: what logs.
         values: averages over a batch, by name.
         batch_size: its images.
         prog_bar: whether the progress bar shows them.
     """
+    if module._trainer is not None and module.trainer.training:
+        module.of_step.update({key: value.detach() for key, value in values.items()})
     # Lightning averages the weights over processes, which rounds whole numbers down.
     repeats = module._trainer is not None and only_repeats(module.trainer)
     weight = 0.0 if repeats else float(batch_size)

@@ -185,7 +185,10 @@ def test_samples_while_training(tmp_path):
 def test_every_logger_gets_every_picture(tmp_path, monkeypatch):
     sent = []
     online = WandbLogger(save_dir=tmp_path, mode="disabled")
-    monkeypatch.setattr(online, "log_image", lambda key, images, step: sent.append((key, images)))
+    monkeypatch.setattr(
+        "lightning_ecinn.callbacks.loggers.send_pictures",
+        lambda logger, pictures, step: sent.extend(pictures.items()),
+    )
     loggers = [online]
     try:
         loggers.append(TensorBoardLogger(tmp_path))
@@ -197,9 +200,9 @@ def test_every_logger_gets_every_picture(tmp_path, monkeypatch):
     there = trainer(tmp_path, logger=loggers)
     figure = picture_grid([[torch.zeros(1, 8, 8)]])
     for _ in range(2):
-        log_figure(there, figure, "samples-epoch001", series="samples")
+        log_figure(there, figure, "samples-epoch001", series="samples-classes")
     assert pictures(tmp_path) == ["samples-epoch001", "samples-epoch001-2"]
-    assert [key for key, _ in sent] == ["pictures/samples"] * 2 * len(loggers)
+    assert [key for key, _ in sent] == ["samples/classes"] * 2 * len(loggers)
     assert sent[0][1] == [str(tmp_path / "pictures" / "samples-epoch001.png")]
 
 

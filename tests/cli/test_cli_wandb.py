@@ -6,9 +6,10 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from lightning_ecinn.callbacks import run as callbacks_of_a_run
-from lightning_ecinn.cli import run_loggers
+from lightning_ecinn.cli import run_loggers, save_config
 from lightning_ecinn.cli.main import main
 
 SHORT = ["--trainer.limit_train_batches=1", "--test_after_fit=false", "--trainer.callbacks=null"]
@@ -44,19 +45,22 @@ def test_metrics_and_their_steps(logged, trained):
 
 def test_pictures_are_all_there(logged, trained):
     (run,) = trained.folder.glob("wandb/offline-run-*")
-    items = [item for item in history(logged) if any("pictures/" in key for key in item)]
+    items = [item for item in history(logged) if any("._type" in key for key in item)]
     names = [key.removesuffix("._type") for item in items for key in item if "._type" in key]
     assert names == [
-        "pictures/samples",
-        "pictures/samples",
-        "pictures/counterfactuals-every-class-convincing",
+        "samples/classes",
+        "samples/classes",
+        "counterfactuals/every-class-convincing",
     ]
-    assert [item["trainer/global_step"] for item in items] == [50, 60, 60]
+    # Each with the numbers of its moment: the epochs' averages, and what the test found.
+    assert [item["trainer/global_step"] for item in items] == [49, 59, 60]
+    assert ["train/loss" in item for item in items] == [True, True, False]
+    assert "test/accuracy" in items[2]
     for item, name in zip(items, names, strict=True):
         assert (run / "files" / item[f"{name}.filenames"][0]).stat().st_size > 1000
 
 
-def test_hyperparameters_are_all_there(logged):
+def test_hyperparameters_are_all_there(logged, trained):
     config = {}
     for record in logged:
         config |= record.get("config", {}).get("update", {})
@@ -65,6 +69,54 @@ def test_hyperparameters_are_all_there(logged):
     assert config["trainer"]["max_epochs"] == 6
     assert config["data"]["init_args"]["batch_size"] == 20
     assert config["experiment"] == "smoke"
+    assert {*config} >= {*yaml.safe_load((trained.folder / "config.yaml").read_text())}
+    assert config["model"]["init_args"]["widths"] == [4, 4]
+
+
+def test_the_data_are_described(logged):
+    config = {}
+    for record in logged:
+        config |= record.get("config", {}).get("update", {})
+    about = config["data_set"]
+    assert about["images"] == {"train": 200, "val": 20, "test": 60}
+    assert about["image_shape"] == [1, 28, 28]
+    assert about["class_names"] == list("0123456789")
+    assert about["description"].startswith("MNIST: train 200 (")
+    assert about["found"] == []
+
+
+def test_what_was_found_in_the_data_is_told(tiny, tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(save_config, "log_about", lambda *what: told.append(what))
+    arguments = [*SHORT, "--model.means_lr_factor=null", "--trainer.logger=false"]
+    main(
+        ["fit", "--config=smoke.yaml", *tiny, *arguments, f"--trainer.default_root_dir={tmp_path}"]
+    )
+    about = next(about for _, name, about, _ in told if name == "data_set")["data_set"]
+    assert [line.split(":")[0] for line in about["found"]] == ["means_lr_factor"]
+
+
+def test_the_best_is_in_the_summary(logged):
+    summary = {}
+    for record in logged:
+        summary |= record.get("summary", {}).get("update", {})
+    losses, accuracies = (
+        [item[key] for item in history(logged) if key in item]
+        for key in ("val/loss", "val/accuracy")
+    )
+    assert summary["val/loss"] == {"min": min(losses), "last": losses[-1]}
+    assert summary["val/accuracy"] == {"max": max(accuracies), "last": accuracies[-1]}
+    metrics = [record["metric"] for record in logged if "metric" in record]
+    over = {one.get("glob_name", one.get("name")): one.get("step_metric") for one in metrics}
+    assert over["val/*"] == over["val/loss"] == over["val/accuracy"] == "epoch"
+
+
+def test_a_checkpoint_offline_is_not_copied(tiny, tmp_path, capsys):
+    arguments = [*SHORT, "--wandb_checkpoint=true", f"--trainer.default_root_dir={tmp_path}"]
+    main(["fit", "--config=smoke.yaml", *tiny, *arguments])
+    assert "Weights & Biases is offline, so " in capsys.readouterr().out
+    (run,) = tmp_path.glob("wandb/offline-run-*")
+    assert not [one for one in records(run) if "artifact" in one]
 
 
 def test_it_says_once_how_to_upload(tiny, tmp_path, capsys, caplog):
@@ -83,7 +135,7 @@ def test_it_says_once_how_to_upload(tiny, tmp_path, capsys, caplog):
 
 def test_a_mode_of_ones_own_is_respected(tiny, tmp_path, caplog, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    monkeypatch.setattr(run_loggers, "_is_logged_in", lambda: pytest.fail("nobody asked"))
+    monkeypatch.setattr(run_loggers, "is_logged_in", lambda: pytest.fail("nobody asked"))
     arguments = [*SHORT]
     main(
         ["fit", "--config=smoke.yaml", *tiny, *arguments, f"--trainer.default_root_dir={tmp_path}"]

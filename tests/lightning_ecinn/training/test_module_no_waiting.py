@@ -3,9 +3,10 @@
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loggers import CSVLogger
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lightning_ecinn.callbacks import StopOnNonFiniteLoss
+from lightning_ecinn.callbacks import StepCurves, StopOnNonFiniteLoss
 from lightning_ecinn.datamodules import InMemoryDataModule
 from lightning_ecinn.training import IBINN
 
@@ -44,10 +45,11 @@ def readings(steps, tmp_path, **settings):
         accelerator="cpu",
         max_steps=steps,
         gradient_clip_val=8.0,
-        callbacks=[StopOnNonFiniteLoss()],
+        callbacks=[StopOnNonFiniteLoss(), StepCurves()],
         default_root_dir=tmp_path,
         enable_checkpointing=False,
-        logger=False,
+        logger=CSVLogger(tmp_path),
+        log_every_n_steps=100,
         enable_model_summary=False,
     )
     with Readings() as mode:
