@@ -34,10 +34,11 @@ from lightning_ecinn.cli.checkpoint_options import (
     fit_to_checkpoint,
     fit_to_published,
 )
+from lightning_ecinn.cli.experiment_file import ExperimentFile
 from lightning_ecinn.cli.farewell import say_farewell
 from lightning_ecinn.cli.found import fill_from_checkpoint, fill_from_data
 from lightning_ecinn.cli.options import check_options
-from lightning_ecinn.cli.parsing import ExperimentFile, OneLineErrors
+from lightning_ecinn.cli.parsing import OneLineErrors
 from lightning_ecinn.cli.requeued import find_stopped_run
 from lightning_ecinn.cli.run_loggers import make_loggers, prepare_wandb, uses_wandb
 from lightning_ecinn.cli.save_config import SaveConfig

@@ -5,15 +5,9 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from io import TextIOWrapper
-
-from pytorch_lightning.cli import ArgsType
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from typing import TYPE_CHECKING
 
 from lightning_ecinn.allocator import keep_freed_memory
-from lightning_ecinn.callbacks import NonFiniteLossError
-from lightning_ecinn.cli.command_line import ECINNCLI
-from lightning_ecinn.cli.configuration import add_configuration
-from lightning_ecinn.cli.explain import explain
 from lightning_ecinn.cli.lost_process import saying_lost_processes
 from lightning_ecinn.cli.parsing import is_debugging, one_line
 from lightning_ecinn.cli.process import (
@@ -31,14 +25,15 @@ from lightning_ecinn.runs import (
     shared_run_folder,
 )
 
+if TYPE_CHECKING:
+    from pytorch_lightning.cli import ArgsType
+
+    from lightning_ecinn.cli.command_line import ECINNCLI
+
 __all__ = ["main"]
 
-_USER_ERRORS = (
-    ValueError,
-    OSError,
-    MisconfigurationException,
-    NonFiniteLossError,
-)
+_USER_ERRORS = ("ValueError", "OSError", "MisconfigurationException", "NonFiniteLossError")
+"""By their names: Lightning's and ours are not imported by commands that don't raise them."""
 
 
 def main(args: ArgsType = None) -> ECINNCLI | None:
@@ -64,8 +59,8 @@ def main(args: ArgsType = None) -> ECINNCLI | None:
             with suppress(OSError):  # the terminal may be gone
                 print(describe_stop(stop, args), file=sys.stderr)
             raise SystemExit(stop.code) from None
-        except _USER_ERRORS as error:
-            if is_debugging():
+        except Exception as error:
+            if is_debugging() or not _is_users(error):
                 raise
             print(f"error: {one_line(describe_error(error))}", file=sys.stderr)
             raise SystemExit(2) from None
@@ -74,11 +69,20 @@ def main(args: ArgsType = None) -> ECINNCLI | None:
                 discard_unused_run_folder()
 
 
+def _is_users(error: Exception) -> bool:
+    return bool({kind.__name__ for kind in type(error).mro()} & {*_USER_ERRORS})
+
+
 def _run(args: ArgsType) -> ECINNCLI | None:
     """The command itself; whatever a signal made of it counts as an interruption."""
     if (words := typed(args))[:1] == ["explain"]:
+        from lightning_ecinn.cli.explain import explain
+
         explain(words[1:])
         return None
+    from lightning_ecinn.cli.command_line import ECINNCLI
+    from lightning_ecinn.cli.configuration import add_configuration
+
     try:
         cli = ECINNCLI(add_configuration(normalise(args)))
     except Exception as error:
