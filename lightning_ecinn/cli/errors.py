@@ -68,7 +68,8 @@ def one_line(message: str, options: Iterable[str] = ()) -> str:
 
 def closest(name: str, names: Iterable[str]) -> str:
     """``(did you mean X?)``, after a blank, where one of the names is like this one."""
-    found = get_close_matches(name, sorted(names), 1, 0.6)
+    by_small = {one.lower(): one for one in sorted(names)}  # Mnist is MNIST
+    found = [by_small[one] for one in get_close_matches(name.lower(), by_small, 1, 0.6)]
     return f" (did you mean {found[0]}?)" if found and found[0] != name else ""
 
 

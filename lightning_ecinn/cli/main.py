@@ -8,7 +8,9 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
 from lightning_ecinn.allocator import keep_freed_memory
+from lightning_ecinn.cli.help import command_help
 from lightning_ecinn.cli.lost_process import saying_lost_processes
+from lightning_ecinn.cli.mistakes import refuse_mistakes
 from lightning_ecinn.cli.parsing import is_debugging, one_line
 from lightning_ecinn.cli.process import (
     describe_error,
@@ -75,16 +77,22 @@ def _is_users(error: Exception) -> bool:
 
 def _run(args: ArgsType) -> ECINNCLI | None:
     """The command itself; whatever a signal made of it counts as an interruption."""
-    if (words := typed(args))[:1] == ["explain"]:
+    if (given := typed(args))[:1] == ["explain"]:
         from lightning_ecinn.cli.explain import explain
 
-        explain(words[1:])
+        explain(given[1:])
         return None
+    words = normalise(args)
+    if isinstance(words, list):
+        if (said := command_help(words)) is not None:
+            print(said)
+            raise SystemExit(0)
+        refuse_mistakes(words)
     from lightning_ecinn.cli.command_line import ECINNCLI
     from lightning_ecinn.cli.configuration import add_configuration
 
     try:
-        cli = ECINNCLI(add_configuration(normalise(args)))
+        cli = ECINNCLI(add_configuration(words))
     except Exception as error:
         WATCH.check()  # other processes have gone, for instance
         if "loading state_dict" in str(error):  # Lightning's, of weights that are no part of ours
