@@ -22,7 +22,7 @@ from benchmarks.measure import Table, new_folder, write
 from benchmarks.resources import CONSTANT, Held, held, plot, slope, write_csv
 from lightning_ecinn import Explainer, attribute
 from lightning_ecinn.allocator import keep_freed_memory
-from lightning_ecinn.cli import main as lightning_ecinn
+from lightning_ecinn.cli.main import main as lightning_ecinn
 from lightning_ecinn.datamodules import MNIST
 
 __all__ = ["main", "run"]

@@ -27,7 +27,7 @@ def run() -> None:
         said, status = answer
         print(said, file=sys.stderr if status else sys.stdout)
         sys.exit(status)
-    from lightning_ecinn.cli import main
+    from lightning_ecinn.cli.main import main
 
     main()
 

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from os import PathLike, fspath
 from pathlib import Path
 
-__all__ = ["FOLDER", "MODELS", "PRETRAINED", "find", "resolve"]
+__all__ = ["FOLDER", "MODELS", "PRETRAINED", "existing", "find", "resolve"]
 
 # Asked for and not imported: in a checkout the folder lies beside this package.
 _spec = find_spec("lightning_ecinn.experiments")
@@ -39,4 +39,22 @@ def resolve(name: str | PathLike[str]) -> Path:
     if not path.is_file():
         names = ", ".join(f"{PRETRAINED}{p.stem}" for p in sorted(MODELS.glob("*.ckpt")))
         raise ValueError(f"{given}: there is no such model; those that ship are {names}.")
+    return path
+
+
+def existing(name: str | PathLike[str], remedy: str) -> Path:
+    """Return the path of a checkpoint that is there.
+
+    Args:
+        name: a path, or the name of a model that ships with the package.
+        remedy: what to do where there is none, for the message.
+
+    Raises:
+        FileNotFoundError: if there is no such file; says the remedy.
+        ValueError: no model of this name ships.
+    """
+    path = resolve(name)
+    if not path.is_file():
+        what = ", which is a folder" if path.is_dir() else ""
+        raise FileNotFoundError(f"No checkpoint at {path.absolute()}{what}: {remedy}.")
     return path

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Literal
 
+import lazy_loader
 import torch
-from captum.attr import DeepLift, InputXGradient, IntegratedGradients, Occlusion, Saliency
 from torch import Tensor, nn
 
 from lightning_ecinn.attribution.scores import PairScore
@@ -20,6 +20,8 @@ from lightning_ecinn.ecinn.explainer import Explainer
 from lightning_ecinn.models.classifier import GenerativeClassifier
 
 __all__ = ["LABELS", "METHODS", "OPTIONS", "REGISTRY", "Method"]
+
+captum = lazy_loader.load("captum")  # imported when a heatmap of its methods is drawn
 
 # What Captum's DeepLift hooks.
 _HOOKED = ("torch.nn.modules.activation", "torch.nn.modules.pooling")
@@ -67,20 +69,20 @@ def _ecinnh(task: Task) -> Tensor:
 
 def _saliency(task: Task) -> Tensor:
     """The gradient of F, signed."""
-    method = Saliency(task.score)
+    method = captum.attr.Saliency(task.score)
     return task.mean(
         1, task.chunk_size, lambda i, _: task.captum(method, task.images[i], i, abs=False)
     )
 
 
 def _input_x_gradient(task: Task) -> Tensor:
-    method = InputXGradient(task.score)
+    method = captum.attr.InputXGradient(task.score)
     return task.mean(1, task.chunk_size, lambda i, _: task.captum(method, task.images[i], i))
 
 
 def _integrated_gradients(task: Task) -> Tensor:
     """Gradients along the line from the baseline, by Gauss-Legendre quadrature."""
-    method = IntegratedGradients(task.score)
+    method = captum.attr.IntegratedGradients(task.score)
     settings = {
         "baselines": task.baselines,
         "n_steps": task.options["n_steps"],
@@ -94,7 +96,7 @@ def _integrated_gradients(task: Task) -> Tensor:
 def _deep_lift(task: Task) -> Tensor:
     """DeepLift (Rescale rule), the mean over all baselines: with several it is DeepLiftSHAP."""
     with _deep_lift_ready(task.score) as score:
-        method = DeepLift(score)
+        method = captum.attr.DeepLift(score)
 
         def heat(i: Tensor, j: Tensor) -> Tensor:
             return task.captum(method, task.images[i], i, baselines=task.baselines[j])
@@ -150,7 +152,8 @@ def _own_view(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _gradient_shap(task: Task) -> Tensor:
     """Expected gradients: (x + n - x') times the gradient at a random point between them."""
-    method, options, count = Saliency(task.score), task.options, task.options["n_samples"]
+    method, options = captum.attr.Saliency(task.score), task.options
+    count = options["n_samples"]
     generator = torch.Generator().manual_seed(task.seed)
     choice = torch.randint(len(task.baselines), (count,), generator=generator)
     alpha = torch.rand(count, 1, 1, 1, generator=generator).to(task.images)
@@ -166,7 +169,7 @@ def _gradient_shap(task: Task) -> Tensor:
 
 def _smooth_grad(task: Task) -> Tensor:
     """The mean gradient of F at noisy copies of the image (SmoothGrad over Saliency)."""
-    method, count = Saliency(task.score), task.options["n_samples"]
+    method, count = captum.attr.Saliency(task.score), task.options["n_samples"]
     generator = torch.Generator().manual_seed(task.seed)
     noise = _noise(task, task.options["stdev"], count, generator)
     return task.mean(
@@ -195,7 +198,7 @@ def _occlusion(task: Task) -> Tensor:
             f"Occlusion needs stride <= window <= {side}, the side of the images, got window "
             f"{window} and stride {stride}."
         )
-    method = Occlusion(task.score)
+    method = captum.attr.Occlusion(task.score)
 
     def heat(i: Tensor, _: Tensor) -> Tensor:
         return task.captum(

@@ -1,6 +1,1 @@
-"""The command line."""
-
-from lightning_ecinn.cli.command_line import ECINNCLI
-from lightning_ecinn.cli.main import main
-
-__all__ = ["ECINNCLI", "main"]
+"""The command line: `main.main` runs it; what a command does not need is not imported."""

@@ -8,7 +8,7 @@ from typing import Any
 from jsonargparse import Namespace
 from pytorch_lightning.utilities import rank_zero_info
 
-from lightning_ecinn import shipped
+from lightning_ecinn.cli.checkpoint_names import given_checkpoint
 from lightning_ecinn.models.published import Published, published_dropouts
 from lightning_ecinn.runs import find_checkpoint
 from lightning_ecinn.training.shared import DESCRIPTION
@@ -44,12 +44,8 @@ def find_ckpt_path(options: Namespace, is_fit: bool) -> None:
             options.ckpt_path = None
             return
         rank_zero_info(f"Using the checkpoint {path}")
-    elif not (path := shipped.resolve(which)).is_file():
-        what = "this is a folder" if path.is_dir() else "there is no such file"
-        raise FileNotFoundError(
-            f"--ckpt_path {which}: {what}. Give the path of a .ckpt file, or "
-            '"last" or "best" for the newest of this experiment.'
-        )
+    else:
+        path = given_checkpoint(which)
     options.ckpt_path = str(path)
 
 

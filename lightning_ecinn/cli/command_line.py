@@ -35,15 +35,16 @@ from lightning_ecinn.cli.checkpoint_options import (
     fit_to_checkpoint,
     fit_to_published,
 )
+from lightning_ecinn.cli.experiment_file import ExperimentFile
 from lightning_ecinn.cli.farewell import say_farewell
 from lightning_ecinn.cli.found import fill_from_checkpoint, fill_from_data
 from lightning_ecinn.cli.options import check_options
-from lightning_ecinn.cli.parsing import ExperimentFile, OneLineErrors
+from lightning_ecinn.cli.parsing import OneLineErrors
 from lightning_ecinn.cli.requeued import find_stopped_run
-from lightning_ecinn.cli.run_loggers import make_loggers, prepare_wandb, uses_wandb
 from lightning_ecinn.cli.save_config import SaveConfig
 from lightning_ecinn.cli.trainer import ECINNTrainer
 from lightning_ecinn.cli.within import EpochsWithin, counts_epochs
+from lightning_ecinn.cli.words import PROGRAM
 from lightning_ecinn.commands.unbuilt import UnbuiltModule
 from lightning_ecinn.interruption import Interrupted, find_job
 from lightning_ecinn.runs import new_run_folder
@@ -99,7 +100,8 @@ class ECINNCLI(LightningCLI):
         """A parser that finds the shipped experiments."""
         header = [f"pytorch_lightning=={pl.__version__}"]
         version = lightning_ecinn.__version__
-        parser = _Parser(**{"dump_header": header, "version": version, **kwargs})
+        named = {"dump_header": header, "version": version, "prog": PROGRAM}
+        parser = _Parser(**{**named, **kwargs})
         parser.add_argument(
             "-c",
             "--config",
@@ -219,7 +221,12 @@ class ECINNCLI(LightningCLI):
         self.run_folder = new_run_folder(options.experiment, root, make=is_first)
         options.trainer.default_root_dir = str(self.run_folder)
         os.environ.setdefault("WANDB_DATA_DIR", str(self.run_folder / "wandb"))
-        if not options.trainer.fast_dev_run and is_first and uses_wandb(options.trainer.logger):
+        if options.trainer.logger is False or options.trainer.fast_dev_run or not is_first:
+            return
+        # Imported where something is logged: Weights & Biases takes a second.
+        from lightning_ecinn.cli.run_loggers import prepare_wandb, uses_wandb
+
+        if uses_wandb(options.trainer.logger):
             prepare_wandb(self.run_folder)
 
     def instantiate_classes(self) -> None:
@@ -244,6 +251,8 @@ class ECINNCLI(LightningCLI):
             counted = [EpochsWithin(options.minutes, self._options, self._started)]
             options.trainer.max_epochs = 1  # until then
         if options.trainer.logger in (None, True) and not options.trainer.fast_dev_run:
+            from lightning_ecinn.cli.run_loggers import make_loggers
+
             name, project = options.experiment, options.wandb_project
             kwargs["logger"] = make_loggers(self.run_folder, name, project)
         if options.checkpoint.dirpath is None:

@@ -47,8 +47,6 @@ def add_configuration(args: ArgsType) -> ArgsType:
     Raises:
         ValueError: a file that is asked for is not there, or is not what it should be.
     """
-    if isinstance(args, list) and args[:1] == ["import_ibinn"]:
-        _check_published(args)
     if not isinstance(args, list) or not args or args[0] not in _COMMANDS:
         return args
     command, *words = args
@@ -68,16 +66,6 @@ def add_configuration(args: ArgsType) -> ArgsType:
     # This run has a folder of its own.
     (content.get("trainer") or {}).pop("default_root_dir", None)
     return [command, f"--config={yaml.safe_dump(translate(content), sort_keys=False)}", *words]
-
-
-def _check_published(words: Sequence[str]) -> None:
-    """Say that the file is missing before anything else that is."""
-    for path in find_values(words, "--path")[-1:]:
-        if not shipped.resolve(path).is_file():
-            raise ValueError(
-                f"No checkpoint at {Path(path).absolute()}: give a file saved by the published "
-                "IB-INN code."
-            )
 
 
 def _refuse(checkpoints: Sequence[Path]) -> None:

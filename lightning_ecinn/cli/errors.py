@@ -6,20 +6,9 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-import pytorch_lightning as pl
-from jsonargparse import ArgumentParser
-
-from lightning_ecinn import callbacks, datamodules, training
 from lightning_ecinn.plain_text import plain
 
 __all__ = ["closest", "one_line"]
-
-_CHOICES = {
-    "model": (training, pl.LightningModule),
-    "data": (datamodules, pl.LightningDataModule),
-    "trainer.callbacks": (callbacks, pl.Callback),
-}
-"""What may stand under a key: classes of ours, and what they are."""
 
 _NOISE = (
     "Does not validate against any of the Union subtypes",
@@ -79,7 +68,8 @@ def one_line(message: str, options: Iterable[str] = ()) -> str:
 
 def closest(name: str, names: Iterable[str]) -> str:
     """``(did you mean X?)``, after a blank, where one of the names is like this one."""
-    found = get_close_matches(name, sorted(names), 1, 0.6)
+    by_small = {one.lower(): one for one in sorted(names)}  # Mnist is MNIST
+    found = [by_small[one] for one in get_close_matches(name.lower(), by_small, 1, 0.6)]
     return f" (did you mean {found[0]}?)" if found and found[0] != name else ""
 
 
@@ -115,13 +105,24 @@ def _of_a_key(lines: list[str]) -> str:
 
 def _classes(key: str) -> dict[str, type]:
     """The classes of ours that may stand under a key, by name."""
-    package, base = _CHOICES.get(key, (None, object))
+    import pytorch_lightning as pl  # seconds, which a mistake of another kind need not wait for
+
+    from lightning_ecinn import callbacks, datamodules, training
+
+    choices = {
+        "model": (training, pl.LightningModule),
+        "data": (datamodules, pl.LightningDataModule),
+        "trainer.callbacks": (callbacks, pl.Callback),
+    }
+    package, base = choices.get(key, (None, object))
     found = {name: getattr(package, name) for name in getattr(package, "__all__", ())}
     return {k: v for k, v in found.items() if isinstance(v, type) and issubclass(v, base)}
 
 
 def _settings(key: str) -> set[str]:
     """All settings of those classes."""
+    from jsonargparse import ArgumentParser
+
     classes = _classes(key).values()
     return {name for one in classes for name in ArgumentParser().add_class_arguments(one)}
 

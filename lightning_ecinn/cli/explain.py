@@ -7,10 +7,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from lightning_ecinn import shipped
 from lightning_ecinn.cli.parsing import OneLineErrors
 from lightning_ecinn.cli.words import PROGRAM
-from lightning_ecinn.commands.explain import ALL, RUNNER_UP, ExplainSettings, explain_pictures
-from lightning_ecinn.evaluation import check_alphas
+from lightning_ecinn.commands.explain_settings import ALL, RUNNER_UP, ExplainSettings
+from lightning_ecinn.pictures.files import find_pictures
 from lightning_ecinn.runs import new_run_folder
 
 __all__ = ["explain"]
@@ -34,6 +35,9 @@ The exit status is 1 where some pictures could not be read (the others are expla
 """
 
 
+_REMEDY = "give --ckpt_path a .ckpt file of a run, or pretrained:mnist and the like"
+
+
 class _Parser(OneLineErrors, argparse.ArgumentParser):
     """Mistakes in one line."""
 
@@ -49,6 +53,12 @@ def explain(words: Sequence[str]) -> None:
         ValueError: nothing can be explained.
     """
     given = _parser().parse_args(list(words))
+    shipped.existing(given.ckpt_path, _REMEDY)
+    find_pictures(given.pictures)
+    # What takes seconds comes after what may be misspelt.
+    from lightning_ecinn.commands.explain import explain_pictures
+    from lightning_ecinn.ecinn.alphas import check_alphas
+
     alphas = [_alpha(word) for word in given.alphas]
     check_alphas(alphas)
     path = {name: getattr(given, name) for name in ("truncation", "confidence", "convincing_step")}

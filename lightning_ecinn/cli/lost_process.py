@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import PicklingError
-
-import torch
-import wandb
-from pytorch_lightning.cli import ArgsType
-from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
+from typing import TYPE_CHECKING
 
 from lightning_ecinn.cli.parsing import is_debugging, one_line
+from lightning_ecinn.cli.process import end_wandb
 from lightning_ecinn.cli.words import go_on_command, typed
 from lightning_ecinn.runs import shared_run_folder
+
+if TYPE_CHECKING:
+    from pytorch_lightning.cli import ArgsType
 
 __all__ = ["describe_loss", "is_lost_process", "saying_lost_processes"]
 
@@ -31,8 +31,8 @@ _SIGNS = ("gloo", "nccl", *_GONE)
 
 def is_lost_process(error: BaseException) -> bool:
     """Whether an error says that another process can't be reached any more."""
-    if isinstance(error, torch.distributed.DistError | ProcessExitedException):
-        return True
+    if {"DistError", "ProcessExitedException"} & {kind.__name__ for kind in type(error).mro()}:
+        return True  # torch's, by their names: what has not imported torch has lost no process
     text = str(error).lower()
     return isinstance(error, RuntimeError) and any(sign in text for sign in _SIGNS)
 
@@ -94,7 +94,7 @@ def _mistake(error: Exception) -> str:
             "--trainer.strategy: a spawned process can't be given the network, data or callbacks "
             f"of this run ({one_line(str(error))}): give ddp."
         )
-    if not isinstance(error, ProcessRaisedException):
+    if type(error).__name__ != "ProcessRaisedException":  # torch's
         return ""
     kind, _, text = re.split(r"^(?=\S)", str(error).strip(), flags=re.MULTILINE)[-1].partition(": ")
     return one_line(text) if kind.rpartition(".")[2] in _MISTAKES else ""
@@ -114,8 +114,7 @@ class _Saying:
         first_has_gone = os.getppid() != self.parent
         if rank > first_has_gone:
             return
-        if wandb.run is not None:
-            wandb.finish(1)
+        end_wandb(1)
         self._print(error)
 
     def instead(self, record: logging.LogRecord) -> bool:

@@ -5,16 +5,12 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from io import TextIOWrapper
-
-from pytorch_lightning.cli import ArgsType
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from typing import TYPE_CHECKING
 
 from lightning_ecinn.allocator import keep_freed_memory
-from lightning_ecinn.callbacks import NonFiniteLossError
-from lightning_ecinn.cli.command_line import ECINNCLI
-from lightning_ecinn.cli.configuration import add_configuration
-from lightning_ecinn.cli.explain import explain
+from lightning_ecinn.cli.help import command_help
 from lightning_ecinn.cli.lost_process import saying_lost_processes
+from lightning_ecinn.cli.mistakes import refuse_mistakes
 from lightning_ecinn.cli.parsing import is_debugging, one_line
 from lightning_ecinn.cli.process import (
     describe_error,
@@ -24,7 +20,6 @@ from lightning_ecinn.cli.process import (
 )
 from lightning_ecinn.cli.stopped import describe_stop
 from lightning_ecinn.cli.words import normalise, typed
-from lightning_ecinn.cli.workspace import workspace
 from lightning_ecinn.interruption import WATCH, Interrupted
 from lightning_ecinn.runs import (
     discard_unused_run_folder,
@@ -32,14 +27,15 @@ from lightning_ecinn.runs import (
     shared_run_folder,
 )
 
+if TYPE_CHECKING:
+    from pytorch_lightning.cli import ArgsType
+
+    from lightning_ecinn.cli.command_line import ECINNCLI
+
 __all__ = ["main"]
 
-_USER_ERRORS = (
-    ValueError,
-    OSError,
-    MisconfigurationException,
-    NonFiniteLossError,
-)
+_USER_ERRORS = ("ValueError", "OSError", "MisconfigurationException", "NonFiniteLossError")
+"""By their names: Lightning's and ours are not imported by commands that don't raise them."""
 
 
 def main(args: ArgsType = None) -> ECINNCLI | None:
@@ -65,8 +61,8 @@ def main(args: ArgsType = None) -> ECINNCLI | None:
             with suppress(OSError):  # the terminal may be gone
                 print(describe_stop(stop, args), file=sys.stderr)
             raise SystemExit(stop.code) from None
-        except _USER_ERRORS as error:
-            if is_debugging():
+        except Exception as error:
+            if is_debugging() or not _is_users(error):
                 raise
             print(f"error: {one_line(describe_error(error))}", file=sys.stderr)
             raise SystemExit(2) from None
@@ -75,16 +71,33 @@ def main(args: ArgsType = None) -> ECINNCLI | None:
                 discard_unused_run_folder()
 
 
+def _is_users(error: Exception) -> bool:
+    return bool({kind.__name__ for kind in type(error).mro()} & {*_USER_ERRORS})
+
+
 def _run(args: ArgsType) -> ECINNCLI | None:
     """The command itself; whatever a signal made of it counts as an interruption."""
-    if (words := typed(args))[:1] == ["explain"]:
-        explain(words[1:])
+    if (given := typed(args))[:1] == ["explain"]:
+        from lightning_ecinn.cli.explain import explain
+
+        explain(given[1:])
         return None
-    if words[:1] == ["workspace"]:
-        workspace(words[1:])
+    if given[:1] == ["workspace"]:
+        from lightning_ecinn.cli.workspace import workspace
+
+        workspace(given[1:])
         return None
+    words = normalise(args)
+    if isinstance(words, list):
+        if (said := command_help(words)) is not None:
+            print(said)
+            raise SystemExit(0)
+        refuse_mistakes(words)
+    from lightning_ecinn.cli.command_line import ECINNCLI
+    from lightning_ecinn.cli.configuration import add_configuration
+
     try:
-        cli = ECINNCLI(add_configuration(normalise(args)))
+        cli = ECINNCLI(add_configuration(words))
     except Exception as error:
         WATCH.check()  # other processes have gone, for instance
         if "loading state_dict" in str(error):  # Lightning's, of weights that are no part of ours

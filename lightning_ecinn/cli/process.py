@@ -9,14 +9,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import wandb
-
 from lightning_ecinn.cli.parsing import is_debugging
 from lightning_ecinn.interruption import SIGNALS, WATCH
 from lightning_ecinn.plain_text import plain
 
 __all__ = [
     "describe_error",
+    "end_wandb",
     "same_environment_afterwards",
     "watching_signals",
     "without_noise",
@@ -37,18 +36,29 @@ _IRRELEVANT_NOTES = ("💡 Tip", "Loading `train_dataloader` to estimate")
 @contextmanager
 def same_environment_afterwards() -> Iterator[None]:
     """What a run sets (seed, W&B, ranks, its folder) must not reach the next one."""
-    before, had_run, exit_code = dict(os.environ), wandb.run is not None, 1
+    before, had_run, exit_code = dict(os.environ), _has_wandb_run(), 1
     try:
         yield
         exit_code = 0
     finally:
         if not had_run:
-            if wandb.run is not None:
-                wandb.finish(exit_code)
-            wandb.teardown()  # the next run reads its own environment
+            end_wandb(exit_code)
+            if wandb := sys.modules.get("wandb"):
+                wandb.teardown()  # the next run reads its own environment
         for name in os.environ.keys() - before.keys():
             del os.environ[name]
         os.environ.update(before)
+
+
+def end_wandb(exit_code: int) -> None:
+    """End the run of Weights & Biases, if there is one."""
+    if _has_wandb_run():
+        sys.modules["wandb"].finish(exit_code)
+
+
+def _has_wandb_run() -> bool:
+    # Who has not imported it, which takes a second, has no run.
+    return getattr(sys.modules.get("wandb"), "run", None) is not None
 
 
 @contextmanager

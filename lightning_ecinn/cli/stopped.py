@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-
-from pytorch_lightning.cli import ArgsType
+from typing import TYPE_CHECKING
 
 from lightning_ecinn.cli.words import PROGRAM, go_on_command, typed
 from lightning_ecinn.interruption import AFTER_MEANS, Interrupted
+
+if TYPE_CHECKING:
+    from pytorch_lightning.cli import ArgsType
 
 __all__ = ["describe_stop"]
 

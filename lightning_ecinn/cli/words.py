@@ -7,8 +7,10 @@ import shlex
 import sys
 from collections.abc import Sequence
 from itertools import islice
+from typing import TYPE_CHECKING
 
-from pytorch_lightning.cli import ArgsType
+if TYPE_CHECKING:
+    from pytorch_lightning.cli import ArgsType
 
 __all__ = ["PROGRAM", "find_values", "go_on_command", "normalise", "typed", "without_values"]
 

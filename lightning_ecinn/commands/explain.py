@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,57 +12,24 @@ import yaml
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from lightning_ecinn.commands.explain_settings import ALL, RUNNER_UP, ExplainSettings
 from lightning_ecinn.ecinn import Explainer
-from lightning_ecinn.ecinn.steps import Alpha
 from lightning_ecinn.ecinn.undefined import refuse_without_means
 from lightning_ecinn.explanations import Row, one_line, save_pictures, save_tables
 from lightning_ecinn.page import counterfactual_page, room, write_page
-from lightning_ecinn.pictures.reading import find_pictures, read_each
+from lightning_ecinn.pictures.files import find_pictures
+from lightning_ecinn.pictures.reading import read_each
 from lightning_ecinn.plain_text import plain
 from lightning_ecinn.runs import CONFIG
 from lightning_ecinn.whole_files import write_whole
 
-__all__ = ["ALL", "RUNNER_UP", "ExplainSettings", "explain_pictures"]
-
-RUNNER_UP, ALL = "runner-up", "all"
-"""Targets that are no classes: the second likeliest of each picture, and every other one."""
+__all__ = ["explain_pictures"]
 
 _TOGETHER = 16
 """Pictures that are read, explained and written at a time."""
 
 _NATS = 0.5
 """By so many for each dimension a negative must be likelier to be told, without quantiles."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExplainSettings:
-    """What `explain` explains, and how.
-
-    Args:
-        ckpt_path: a checkpoint, or "pretrained:mnist" and the like.
-        pictures: files and folders.
-        target: classes by name or number, or `RUNNER_UP`, or `ALL`.
-        alphas: the steps.
-        out: the folder of what is written.
-        page: write ``index.html``, too, of the first pictures.
-        invert: explain the negatives of the pictures.
-        crop: cut to the central square, or squeeze; by default as the model's data set did.
-        dtype: "float32" or "float64".
-        device: where to compute.
-        path: fields of `PathSettings` that are to differ from the checkpoint's.
-    """
-
-    ckpt_path: str
-    pictures: Sequence[str]
-    target: Sequence[str]
-    alphas: Sequence[Alpha]
-    out: Path
-    page: bool
-    invert: bool
-    crop: bool | None
-    dtype: str
-    device: str
-    path: dict[str, Any]
 
 
 def explain_pictures(settings: ExplainSettings) -> list[str]:

@@ -1,5 +1,6 @@
 """Measures of counterfactuals over many images: rows, averages, tables. No trainer here."""
 
+from lightning_ecinn.ecinn.alphas import alpha_name, check_alphas
 from lightning_ecinn.evaluation.curves import (
     FAITHFUL_METHODS,
     direction_cosines,
@@ -19,8 +20,6 @@ from lightning_ecinn.evaluation.realism import (
 from lightning_ecinn.evaluation.rows import (
     Judges,
     Rows,
-    alpha_name,
-    check_alphas,
     joined,
     measured,
 )

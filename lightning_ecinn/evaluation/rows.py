@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast, get_args
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_ecinn.ecinn.alphas import alpha_name
 from lightning_ecinn.ecinn.counterfactuals import Counterfactual
 from lightning_ecinn.ecinn.explainer import Explainer
 from lightning_ecinn.ecinn.steps import NamedStep
@@ -33,7 +33,7 @@ from lightning_ecinn.metrics import (
 from lightning_ecinn.models.autoencoders import Autoencoders
 from lightning_ecinn.models.networks import Network
 
-__all__ = ["Judges", "Rows", "alpha_name", "check_alphas", "joined", "measured"]
+__all__ = ["Judges", "Rows", "joined", "measured"]
 
 Rows = dict[str, np.ndarray]
 """Columns of equal length R."""
@@ -64,38 +64,6 @@ class Judges:
         for model in (self.oracle, self.autoencoders, *self.others.values()):
             if model is not None:
                 model.to(device).eval()
-
-
-def check_alphas(alphas: Sequence[str | float]) -> list[NamedStep | float]:
-    """The alphas, unless they are no list of different steps.
-
-    Raises:
-        ValueError: says which steps there are.
-    """
-    known = get_args(NamedStep)
-    if not isinstance(alphas, Sequence):
-        raise ValueError(f"--alphas: give a list of steps, got {alphas!r}.")
-    wrong = [
-        alpha
-        for alpha in alphas
-        if not (
-            alpha in known or (isinstance(alpha, int | float | np.number) and 0 <= alpha < math.inf)
-        )
-    ]
-    if wrong or not alphas:
-        given = f"there is no step {wrong[0]!r}" if wrong else "there are none"
-        raise ValueError(
-            f"--alphas: {given}; give some of {', '.join(known)}, or step lengths of at least 0."
-        )
-    names = [alpha_name(alpha) for alpha in alphas]
-    if len(set(names)) < len(names):
-        raise ValueError(f"--alphas: a step is there twice in {', '.join(names)}; give each once.")
-    return cast(list[NamedStep | float], list(alphas))
-
-
-def alpha_name(alpha: str | float) -> str:
-    """How a step is called in tables and files."""
-    return alpha if isinstance(alpha, str) else f"{alpha:g}"
 
 
 @torch.no_grad()

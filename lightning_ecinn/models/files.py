@@ -39,10 +39,7 @@ def read_weights(ckpt_path: str | PathLike[str], *, kind: str, remedy: str) -> A
         FileNotFoundError: if there is no such file; says the remedy.
         ValueError: if it is damaged, or holds something else; says what, and the remedy.
     """
-    path = shipped.resolve(ckpt_path)
-    if not path.is_file():
-        what = ", which is a folder" if path.is_dir() else ""
-        raise FileNotFoundError(f"No checkpoint at {path.absolute()}{what}: {remedy}.")
+    path = shipped.existing(ckpt_path, remedy)
     reason = describe_file(path)
     if reason is None:
         try:

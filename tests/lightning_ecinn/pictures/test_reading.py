@@ -7,7 +7,8 @@ from PIL import Image
 
 from lightning_ecinn import Explainer
 from lightning_ecinn.models import GenerativeClassifier
-from lightning_ecinn.pictures.reading import find_pictures, read_images
+from lightning_ecinn.pictures.files import find_pictures
+from lightning_ecinn.pictures.reading import read_images
 
 
 class Like:
