@@ -155,7 +155,7 @@ def _command(schema: Mapping[str, Any], command: str) -> Iterator[str]:
                 yield from _option(one, _in_short(options[one]))
     yield "\nmore:"
     yield from _line("--print_config", "Print the whole configuration, and do nothing.")
-    yield f"\nOther commands: {', '.join(COMMANDS)}."
+    yield f"\nAll commands:\n  {', '.join(COMMANDS)}"
 
 
 def _all(schema: Mapping[str, Any], command: str) -> dict[str, Any]:

@@ -18,7 +18,10 @@ def pictures(folder):
 def test_a_tested_model_is_drawn_and_every_logger_told(trained, tmp_path, monkeypatch):
     sent = []
     online = WandbLogger(save_dir=tmp_path, mode="disabled")
-    monkeypatch.setattr(online, "log_image", lambda key, images, step: sent.append((key, images)))
+    monkeypatch.setattr(
+        "lightning_ecinn.callbacks.loggers.send_pictures",
+        lambda logger, pictures, step: sent.extend(pictures.items()),
+    )
     drawing = (LatentView(), LatentView("top", "below"), LatentView(target=0), LatentAtlas())
     there = trainer(tmp_path, *drawing, logger=[online])
     there.test(trained, datamodule=PlainBars(), verbose=False)

@@ -47,7 +47,10 @@ def test_more_images_are_a_second_one_of_each_class(tmp_path, trained):
 def test_weights_and_biases_gets_it_and_others_do_not_fail(tmp_path, trained, monkeypatch):
     sent = []
     online = WandbLogger(save_dir=tmp_path, mode="disabled")
-    monkeypatch.setattr(online, "log_metrics", lambda metrics, step: sent.append(metrics))
+    monkeypatch.setattr(
+        "lightning_ecinn.callbacks.weights_and_biases.send_pictures",
+        lambda logger, pictures, step: sent.append(pictures),
+    )
     there = trainer(tmp_path, CounterfactualPage(), logger=[online, CSVLogger(tmp_path)])
     there.test(trained, datamodule=PlainBars(), verbose=False)
     (html,) = (one["page/counterfactuals"] for one in sent if "page/counterfactuals" in one)
