@@ -9,6 +9,7 @@ from lightning_ecinn.callbacks.heatmap_comparison import HeatmapComparison
 from lightning_ecinn.callbacks.judge import JudgeCounterfactuals
 from lightning_ecinn.callbacks.metrics_json import MetricsJSON
 from lightning_ecinn.callbacks.posterior_writer import PosteriorWriter
+from lightning_ecinn.callbacks.progress_lines import ProgressLines
 from lightning_ecinn.callbacks.run import make_callbacks
 from lightning_ecinn.callbacks.samples import ClassSamples
 from lightning_ecinn.callbacks.stop_on_nonfinite import NonFiniteLossError, StopOnNonFiniteLoss
@@ -25,6 +26,7 @@ __all__ = [
     "MetricsJSON",
     "NonFiniteLossError",
     "PosteriorWriter",
+    "ProgressLines",
     "RunCheckpoint",
     "StopOnNonFiniteLoss",
     "StopOnSignal",

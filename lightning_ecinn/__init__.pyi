@@ -12,6 +12,7 @@ from .callbacks import (
     JudgeCounterfactuals as JudgeCounterfactuals,
     MetricsJSON as MetricsJSON,
     PosteriorWriter as PosteriorWriter,
+    ProgressLines as ProgressLines,
     RunCheckpoint as RunCheckpoint,
     StopOnNonFiniteLoss as StopOnNonFiniteLoss,
     StopOnSignal as StopOnSignal,

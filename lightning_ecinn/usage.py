@@ -19,6 +19,7 @@ COMMANDS = {
     "predict": "counterfactuals of a data split, into one .npz file",
     "means": "build the class means of a checkpoint again",
     "import-ibinn": "turn a checkpoint of the published IB-INN code into one of this project",
+    "schema": "the JSON schema of configurations, with which editors complete and check them",
 }
 """Each subcommand, and what it is for."""
 

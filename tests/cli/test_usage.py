@@ -20,7 +20,11 @@ def run(*words):
 
 
 def test_help_names_every_command():
-    assert {name.replace("-", "_") for name in COMMANDS} == {*ECINNCLI.subcommands(), "explain"}
+    assert {name.replace("-", "_") for name in COMMANDS} == {
+        *ECINNCLI.subcommands(),
+        "explain",
+        "schema",
+    }
     for name, purpose in COMMANDS.items():
         assert f"{name} " in usage()
         assert purpose in usage()
