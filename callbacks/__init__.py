@@ -13,6 +13,7 @@ from lightning_ecinn.callbacks.latent_atlas import LatentAtlas
 from lightning_ecinn.callbacks.latent_view import LatentView
 from lightning_ecinn.callbacks.metrics_json import MetricsJSON
 from lightning_ecinn.callbacks.posterior_writer import PosteriorWriter
+from lightning_ecinn.callbacks.progress_lines import ProgressLines
 from lightning_ecinn.callbacks.run import make_callbacks
 from lightning_ecinn.callbacks.samples import ClassSamples
 from lightning_ecinn.callbacks.step_curves import StepCurves
@@ -34,6 +35,7 @@ __all__ = [
     "MetricsJSON",
     "NonFiniteLossError",
     "PosteriorWriter",
+    "ProgressLines",
     "RunCheckpoint",
     "StepCurves",
     "StopOnNonFiniteLoss",

@@ -15,7 +15,6 @@ from pytorch_lightning.callbacks import WeightAveraging
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
 from torchmetrics import CatMetric
-from tqdm.auto import tqdm
 
 from lightning_ecinn.callbacks.kept_checkpoints import (
     kept_files,
@@ -25,6 +24,7 @@ from lightning_ecinn.callbacks.kept_checkpoints import (
 )
 from lightning_ecinn.ecinn.certificates import even_quantiles
 from lightning_ecinn.ecinn.class_means import ClassMeans, check_significance
+from lightning_ecinn.progress import progress_bar
 from lightning_ecinn.training import IBINN
 from lightning_ecinn.training.batches import share_training_batches, shuffle_training_batches
 from lightning_ecinn.training.fitted_step import use_step
@@ -217,8 +217,7 @@ def _images(
     if trainer.fast_dev_run:  # type: ignore[attr-defined]
         batches = islice(batches, trainer.num_training_batches)  # type: ignore[arg-type]
     shown = trainer.is_global_zero and trainer.progress_bar_callback is not None
-    hidden = None if shown else True  # None: hidden unless on a terminal
-    for batch in tqdm(batches, desc=title, leave=False, mininterval=1.0, disable=hidden):
+    for batch in progress_bar(batches, title, unit=" batches", shown=shown):
         yield batch[0].to(pl_module.device)
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from lightning_ecinn.datamodules.base import InMemoryDataModule
 from lightning_ecinn.datamodules.batches.seeding import FACES, random_state
@@ -19,6 +18,7 @@ from lightning_ecinn.datamodules.faces_parameters import (
     draw_parameters,
 )
 from lightning_ecinn.datamodules.readers.celeba import class_names
+from lightning_ecinn.progress import progress_bar
 
 _CHUNK = 64
 """Faces drawn at once: few enough for the processor's caches."""
@@ -147,7 +147,6 @@ class DrawnFaces(InMemoryDataModule):
     def _drawn(self, faces: FaceParameters, title: str | None = None) -> Tensor:
         """Draw them in small groups; with a progress bar if it has a title."""
         starts = range(0, len(faces), _CHUNK)
-        hidden = None if title else True  # None: shown on terminals only
-        shown = tqdm(starts, desc=title, leave=False, mininterval=1.0, disable=hidden)
+        shown = progress_bar(starts, title, shown=bool(title))
         side = self.image_shape[1]
         return torch.cat([draw_faces(faces[k : k + _CHUNK], side) for k in shown])

@@ -16,6 +16,7 @@ from .callbacks import (
     LatentView as LatentView,
     MetricsJSON as MetricsJSON,
     PosteriorWriter as PosteriorWriter,
+    ProgressLines as ProgressLines,
     RunCheckpoint as RunCheckpoint,
     StepCurves as StepCurves,
     StopOnNonFiniteLoss as StopOnNonFiniteLoss,

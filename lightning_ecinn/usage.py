@@ -20,6 +20,7 @@ COMMANDS = {
     "means": "build the class means of a checkpoint again",
     "workspace": "lay out the pages of a Weights & Biases project for review",
     "import-ibinn": "turn a checkpoint of the published IB-INN code into one of this project",
+    "schema": "the JSON schema of configurations, with which editors complete and check them",
 }
 """Each subcommand, and what it is for."""
 

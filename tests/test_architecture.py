@@ -30,6 +30,7 @@ LEVELS = [
         "lightning_ecinn.runs",
         "lightning_ecinn.whole_files",
         "lightning_ecinn.plain_text",
+        "lightning_ecinn.progress",
         "lightning_ecinn.usage",
     },
     {"lightning_ecinn.pictures"},

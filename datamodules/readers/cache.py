@@ -20,12 +20,12 @@ import torch
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 from torch import Tensor
-from tqdm import tqdm
 
 from lightning_ecinn.datamodules.checks import DataNotFoundError
 from lightning_ecinn.datamodules.readers.files import Files
 from lightning_ecinn.pictures.decode import decode
 from lightning_ecinn.plain_text import short
+from lightning_ecinn.progress import progress_bar
 
 __all__ = ["CachedImages", "Format", "cached_images", "default_folder"]
 
@@ -214,7 +214,7 @@ def _decoded(files: Files, names: Sequence[str], form: Format) -> Iterator[bytes
     try:
         results = pool.map(work, names)
         title = f"Preparing images at {form.size} x {form.size}, once"
-        yield from tqdm(results, title, len(names), unit=" images", disable=None)
+        yield from progress_bar(results, title, total=len(names), unit=" images")
     finally:
         pool.shutdown(cancel_futures=True)
 

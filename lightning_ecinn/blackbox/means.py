@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from lightning_ecinn.blackbox.predictor import Predictor
 from lightning_ecinn.ecinn.class_means import ClassMeans
 from lightning_ecinn.ecinn.explainer import Explainer
 from lightning_ecinn.models.inputs import as_float, checked_images
 from lightning_ecinn.models.preprocessing import round_to_8_bits
+from lightning_ecinn.progress import progress_bar
 
 __all__ = ["Images", "means_as_classified"]
 
@@ -39,7 +39,7 @@ def means_as_classified(
         ValueError: there are no images, or none of the flow's shape.
     """
     metric = None
-    with tqdm(desc="Class means", unit=" images", disable=None if progress else True) as bar:
+    with progress_bar(title="Class means", unit=" images", shown=progress) as bar:
         for batch in _batches(images, flow.chunk_size):
             pictures = checked_images(batch, flow.image_shape, flow.classifier.class_means)
             seen = predictor(round_to_8_bits(as_float(pictures, flow.dtype)))

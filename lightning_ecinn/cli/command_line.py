@@ -29,6 +29,7 @@ from lightning_ecinn.callbacks import (
 )
 from lightning_ecinn.callbacks.kept_checkpoints import write_whole_files
 from lightning_ecinn.callbacks.loggers import log_checkpoint
+from lightning_ecinn.callbacks.progress_lines import lines_if_no_terminal
 from lightning_ecinn.callbacks.run import CHECKPOINT
 from lightning_ecinn.cli.checkpoint_options import (
     find_ckpt_path,
@@ -282,6 +283,8 @@ class ECINNCLI(LightningCLI):
         )
         if options.trainer.enable_checkpointing is False:
             found = [callback for callback in found if callback is not options.checkpoint]
+        if options.trainer.enable_progress_bar is not False:
+            found += lines_if_no_terminal(found)
         return found
 
     def after_fit(self) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from lightning_ecinn.cli.known import known
 from lightning_ecinn.cli.words import PROGRAM
-from lightning_ecinn.usage import COMMANDS
 
 __all__ = ["command_help"]
 
@@ -155,7 +154,7 @@ def _command(schema: Mapping[str, Any], command: str) -> Iterator[str]:
                 yield from _option(one, _in_short(options[one]))
     yield "\nmore:"
     yield from _line("--print_config", "Print the whole configuration, and do nothing.")
-    yield f"\nAll commands:\n  {', '.join(COMMANDS)}"
+    yield f"\n{PROGRAM} --help shows the other commands."
 
 
 def _all(schema: Mapping[str, Any], command: str) -> dict[str, Any]:

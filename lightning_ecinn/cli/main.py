@@ -18,6 +18,7 @@ from lightning_ecinn.cli.process import (
     watching_signals,
     without_noise,
 )
+from lightning_ecinn.cli.schema_command import print_schema
 from lightning_ecinn.cli.stopped import describe_stop
 from lightning_ecinn.cli.words import normalise, typed
 from lightning_ecinn.interruption import WATCH, Interrupted
@@ -86,6 +87,9 @@ def _run(args: ArgsType) -> ECINNCLI | None:
         from lightning_ecinn.cli.workspace import workspace
 
         workspace(given[1:])
+        return None
+    if given[:1] == ["schema"]:
+        print_schema(given[1:])
         return None
     words = normalise(args)
     if isinstance(words, list):

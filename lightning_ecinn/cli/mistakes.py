@@ -48,14 +48,13 @@ def refuse_mistakes(words: Sequence[str]) -> None:
     command, given = words[0], list(_options(words[1:]))
     _check_files(command, words)
     check = _Check(schema, command)
-    for value in find_values(words, "--config"):
+    for value in filter(None, find_values(words, "--config")):
         file = find_config(value)
         check.file(file.content, "" if file.source == file.text else Path(file.source).name)
     for name, value, word in given:
         check.option(name, value, word)
-    if command == "fit" and not {"config", *_KINDS} & {
-        name.partition(".")[0] for name, *_ in given
-    }:
+    begun = {name.partition(".")[0] for name, *_ in given}
+    if command == "fit" and not begun & {"config", *_KINDS}:
         raise ValueError(one_line("the following arguments are required: fit.data, fit.model"))
 
 
@@ -80,8 +79,11 @@ def _check_files(command: str, words: Sequence[str]) -> None:
     for path in find_values(words, "--path")[-1:] if command == "import_ibinn" else ():
         shipped.existing(path, "give a file saved by the published IB-INN code")
     for path in find_values(words, "--ckpt_path")[-1:] if command != "compare" else ():
-        if path not in ("last", "best", "auto", "null", ""):
+        if path in ("last", "best", "auto", "null", ""):
+            continue
+        if command == "fit":
             given_checkpoint(path)
+        shipped.existing(path, "give the path of a .ckpt file written by `fit`")
 
 
 class _Check:
@@ -142,8 +144,8 @@ class _Check:
                 self._class(kind, kind, value)
             else:
                 self.chosen[kind] = None
-        elif "." not in name and self.chosen.get(kind):
-            self._settings(kind, {name: value}, self.chosen[kind], is_whole=False)
+        elif "." not in name and (chosen := self.chosen.get(kind)):
+            self._settings(kind, {name: value}, chosen, is_whole=False)
 
     def _content(self, content: Mapping[str, Any]) -> None:
         groups = {option.partition(".")[0] for option in self.options}

@@ -17,6 +17,7 @@ from pytorch_lightning.cli import ArgsType, LightningArgumentParser
 from lightning_ecinn import callbacks, datamodules, training
 from lightning_ecinn.cli.command_line import ECINNCLI
 from lightning_ecinn.cli.known import written_with
+from lightning_ecinn.training.found import FOUND, FOUND_IN_DATA
 
 __all__ = ["make_schema"]
 
@@ -220,6 +221,14 @@ def _paths(one: type) -> list[str]:
     return [one.__name__, f"lightning_ecinn.{one.__name__}", f"{one.__module__}.{one.__name__}"]
 
 
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """What may also be null: the recipe finds it in the data."""
+    said = {key: schema[key] for key in ("description", "default") if key in schema}
+    kinds = schema.get("anyOf") or [{k: v for k, v in schema.items() if k not in said}]
+    either: dict[str, Any] = {"anyOf": _without_repeats([*kinds, {"type": "null"}])}
+    return either | said
+
+
 def _classes() -> dict[str, Any]:
     """The settings of each class of ours."""
     found = {}
@@ -227,9 +236,12 @@ def _classes() -> dict[str, Any]:
         for name, one in _ours(kind).items():
             parser = ArgumentParser(exit_on_error=False)
             parser.add_class_arguments(one, fail_untyped=False)
+            settings = _settings(parser)
+            for null in settings.keys() & {*FOUND, *FOUND_IN_DATA}:
+                settings[null] = _or_null(settings[null])
             found[name] = {
                 "type": ["object", "null"],
-                "properties": _settings(parser),
+                "properties": settings,
                 "additionalProperties": False,
             }
     return found

@@ -20,6 +20,7 @@ from lightning_ecinn.page import counterfactual_page, room, write_page
 from lightning_ecinn.pictures.files import find_pictures
 from lightning_ecinn.pictures.reading import read_each
 from lightning_ecinn.plain_text import plain
+from lightning_ecinn.progress import progress_bar
 from lightning_ecinn.runs import CONFIG
 from lightning_ecinn.whole_files import write_whole
 
@@ -50,8 +51,8 @@ def explain_pictures(settings: ExplainSettings) -> list[str]:
     rows: list[Row] = []
     done = 0
     shown: list[tuple[str, Tensor]] = []
-    hidden = None if len(paths) > 1 else True  # None: hidden unless on a terminal
-    with tqdm(total=len(paths), desc="explaining", unit=" pictures", disable=hidden) as bar:
+    count = len(paths)
+    with progress_bar(title="explaining", total=count, unit=" pictures", shown=count > 1) as bar:
         for start in range(0, len(paths), _TOGETHER):
             some = paths[start : start + _TOGETHER]
             names, images = _read(some, explainer, settings, failed)

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from lightning_ecinn.ecinn.explainer import Explainer
 from lightning_ecinn.ecinn.undefined import refuse_without_means
@@ -22,6 +21,7 @@ from lightning_ecinn.metrics.two_sample import in_8_bits
 from lightning_ecinn.models.inputs import Classes, check_images, checked_classes, shown
 from lightning_ecinn.page.frames import STEPS, PathFrames, frames_towards
 from lightning_ecinn.page.sprites import png, sprite
+from lightning_ecinn.progress import progress_bar
 from lightning_ecinn.whole_files import write_whole
 
 __all__ = ["counterfactual_page", "write_page"]
@@ -90,11 +90,8 @@ def counterfactual_page(
     known = _one_each(explainer, labels, "labels", len(images))
     shown_first = _one_each(explainer, first, "first", len(images))
     _check_offered(shown_first, classes.tolist())
-    hidden = None if progress else True  # None: shown on terminals only
-    in_turn = tqdm(
-        in_8_bits(images).cpu(),
-        desc=progress, leave=False, mininterval=1.0, delay=3, disable=hidden,
-    )  # fmt: skip
+    pictures = in_8_bits(images).cpu()
+    in_turn = progress_bar(pictures, progress, unit=" images", shown=bool(progress), delay=3)
     ways = (frames_towards(explainer, image.unsqueeze(0), classes, frames) for image in in_turn)
     data = {
         "title": title,

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from lightning_ecinn.pictures.convert import read_picture
 from lightning_ecinn.pictures.files import find_pictures
+from lightning_ecinn.progress import progress_bar
 
 __all__ = ["read_each", "read_images"]
 
@@ -79,7 +79,7 @@ def read_each(
         except ValueError as error:
             return error
 
-    hidden = None if len(paths) >= _FEWEST_PER_BAR else True  # None: hidden unless on a terminal
     with ThreadPoolExecutor(min(len(paths), os.cpu_count() or 1)) as pool:
         read = pool.map(attempt, paths)
-        yield from tqdm(read, "reading", len(paths), leave=False, unit=" pictures", disable=hidden)
+        shown = len(paths) >= _FEWEST_PER_BAR
+        yield from progress_bar(read, "reading", total=len(paths), unit=" pictures", shown=shown)

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 from torch.utils.data import DataLoader, IterableDataset
-from tqdm.auto import tqdm
 
 from lightning_ecinn.attribution import posterior
 from lightning_ecinn.comparison.settings import Baselines
 from lightning_ecinn.datamodules import InMemoryDataModule
 from lightning_ecinn.datamodules.checks import SplitName
 from lightning_ecinn.ecinn.explainer import Explainer
+from lightning_ecinn.progress import progress_bar
 
 __all__ = [
     "CorrectImages",
@@ -238,6 +238,5 @@ def draw_baselines(trainer: pl.Trainer, kind: Baselines, count: int, seed: int) 
 
 
 def show_progress(trainer: pl.Trainer, parts: Sequence[Tensor], title: str) -> Iterable[Tensor]:
-    """The parts, with a progress bar on a terminal unless the user wants none."""
-    hidden = True if trainer.progress_bar_callback is None else None  # None: if on a terminal
-    return tqdm(parts, desc=title, leave=False, mininterval=1.0, disable=hidden)
+    """The parts, with a progress bar unless the user wants none."""
+    return progress_bar(parts, title, shown=trainer.progress_bar_callback is not None)

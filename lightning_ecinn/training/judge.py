@@ -16,10 +16,10 @@ import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from lightning_ecinn.datamodules import InMemoryDataModule
 from lightning_ecinn.models import GenerativeClassifier
+from lightning_ecinn.progress import progress_bar
 from lightning_ecinn.training.batches import draw_batches
 from lightning_ecinn.training.networks import SmallCNN
 
@@ -148,6 +148,5 @@ def _class_weights(trainer: pl.Trainer, judge: SmallCNN) -> Tensor | None:
 def _shown(trainer: pl.Trainer, batches: Iterable[Any], epoch: int) -> Iterable[Any]:
     if trainer.fast_dev_run:  # type: ignore[attr-defined]
         batches = islice(batches, 1)
-    hidden = True if trainer.progress_bar_callback is None else None  # None: if on a terminal
-    title = f"judge, epoch {epoch + 1}"
-    return tqdm(batches, desc=title, leave=False, mininterval=1.0, disable=hidden)
+    shown = trainer.progress_bar_callback is not None
+    return progress_bar(batches, f"judge, epoch {epoch + 1}", unit=" batches", shown=shown)

@@ -24,6 +24,7 @@ def test_help_names_every_command():
         *ECINNCLI.subcommands(),
         "explain",
         "workspace",
+        "schema",
     }
     for name, purpose in COMMANDS.items():
         assert f"{name} " in usage()
