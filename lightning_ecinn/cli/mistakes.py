@@ -144,8 +144,8 @@ class _Check:
                 self._class(kind, kind, value)
             else:
                 self.chosen[kind] = None
-        elif "." not in name and self.chosen.get(kind):
-            self._settings(kind, {name: value}, self.chosen[kind], is_whole=False)
+        elif "." not in name and (chosen := self.chosen.get(kind)):
+            self._settings(kind, {name: value}, chosen, is_whole=False)
 
     def _content(self, content: Mapping[str, Any]) -> None:
         groups = {option.partition(".")[0] for option in self.options}
