@@ -92,8 +92,8 @@ class _Lines(tqdm):
 
     def close(self) -> None:
         """Write nothing more."""
-        if not self.disable:
-            self.disable = True
+        if not getattr(self, "disable", True):
+            self.disable: bool = True
             self._decr_instances(self)
 
     def clear(self, nolock: bool = False) -> None:

@@ -223,7 +223,7 @@ def _paths(one: type) -> list[str]:
 
 def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
     """What may also be null: the recipe finds it in the data."""
-    said = {key: schema[key] for key in ("description", "default") if key in schema}
+    said = {key: value for key, value in schema.items() if key in ("description", "default")}
     kinds = schema.get("anyOf") or [{k: v for k, v in schema.items() if k not in said}]
     either: dict[str, Any] = {"anyOf": _without_repeats([*kinds, {"type": "null"}])}
     return either | said
