@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
 from lightning_ecinn.metrics.checks import finite, is_whole, one_class_each
 from lightning_ecinn.metrics.roc import ranked, weighted_auc
 from lightning_ecinn.metrics.two_sample_training import learned, training
-from lightning_ecinn.progress import progress_bar
 
 __all__ = ["FEWEST", "ToldApart", "in_8_bits", "told_apart"]
 
@@ -115,8 +115,11 @@ def told_apart(
     _check_numbers(seed=(seed, 0), repeats=(repeats, 1), epochs=(epochs, 1), samples=(samples, 1))
     groups = _numbered(groups, len(real), len(pictures))
     device = real.device if device is None else device
+    hidden = None if progress else True  # None: shown on terminals only
     trials = []
-    with progress_bar(title=progress, total=repeats, shown=bool(progress), delay=3) as bar:
+    with tqdm(
+        desc=progress, total=repeats, leave=False, mininterval=1.0, delay=3, disable=hidden
+    ) as bar:
         for repeat in range(repeats):
             state = int(np.random.SeedSequence([seed, repeat]).generate_state(1)[0])
             first, second = _halves(*groups, torch.Generator().manual_seed(state))

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 __all__ = ["learned", "training"]
 
