@@ -30,6 +30,8 @@ _IRRELEVANT_WARNINGS = (
     ".*LightningCLI's args parameter is intended to run.*",
     r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
 )
+_SERVICE = "WANDB_SERVICE"
+"""Where W&B notes its process, for whoever begins another run."""
 _IRRELEVANT_NOTES = ("💡 Tip", "Loading `train_dataloader` to estimate")
 
 
@@ -45,6 +47,7 @@ def same_environment_afterwards() -> Iterator[None]:
             end_wandb(exit_code)
             if wandb := sys.modules.get("wandb"):
                 wandb.teardown()  # the next run reads its own environment
+                before.pop(_SERVICE, None)  # an earlier one's, which has ended with this
         for name in os.environ.keys() - before.keys():
             del os.environ[name]
         os.environ.update(before)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import wandb
 import yaml
 
 from lightning_ecinn.callbacks import run as callbacks_of_a_run
@@ -117,6 +118,17 @@ def test_a_checkpoint_offline_is_not_copied(tiny, tmp_path, capsys):
     assert "Weights & Biases is offline, so " in capsys.readouterr().out
     (run,) = tmp_path.glob("wandb/offline-run-*")
     assert not [one for one in records(run) if "artifact" in one]
+
+
+def test_a_process_of_an_earlier_run_is_not_asked_for(tiny, tmp_path, monkeypatch):
+    """Who logged something before, in the same Python, logs both of these."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    wandb.init(dir=tmp_path).finish()
+    for name in ("one", "two"):
+        arguments = [*SHORT, f"--trainer.default_root_dir={tmp_path / name}"]
+        main(["fit", "--config=smoke.yaml", *tiny, *arguments])
+        (run,) = (tmp_path / name).glob("wandb/offline-run-*")
+        assert any("history" in record for record in records(run))
 
 
 def test_it_says_once_how_to_upload(tiny, tmp_path, capsys, caplog):
