@@ -41,6 +41,7 @@ commands:
 options:
   -h, --help      this text; COMMAND --help: that command's options
   --version       the version
+  --print_shtab   bash, zsh or tcsh: a script with which that shell completes lightning-ecinn
 
 A --config is a YAML file, or the name of a shipped experiment. lightning-ecinn is the same
 command as python -m lightning_ecinn.

@@ -10,7 +10,7 @@ from typing import Any
 from lightning_ecinn.cli.known import known
 from lightning_ecinn.cli.words import PROGRAM
 
-__all__ = ["command_help"]
+__all__ = ["classes_of", "command_help", "settings_of"]
 
 _WIDTH, _INDENT = 100, 32
 
@@ -122,7 +122,7 @@ def command_help(words: Sequence[str]) -> str | None:
         for i, word in enumerate(words):
             name, _, value = word.partition("=")
             value = value or "".join(words[i + 1 : i + 2])
-            if name == f"--{kind}.help" and value in _classes(schema, kind):
+            if name == f"--{kind}.help" and value in classes_of(schema, kind):
                 return "\n".join(_class(schema, kind, value))
     return None
 
@@ -134,7 +134,7 @@ def _command(schema: Mapping[str, Any], command: str) -> Iterator[str]:
     needs = "FILE --config FILE" if command == "import_ibinn" else needs
     yield f"usage: {PROGRAM} {name} {needs} [--OPTION=VALUE ...]\n\n{about}\n\nto start with:"
     yield from (f"  {PROGRAM} {example}" for example in examples)
-    options = _all(schema, command)
+    options = settings_of(schema, command)
     alone = [one for one in options if "." not in one and one not in _CLASSES]
     own = [one for one in alone if one not in (*_FIRST, *_LAST)]
     yield "\noptions that matter first:"
@@ -143,7 +143,7 @@ def _command(schema: Mapping[str, Any], command: str) -> Iterator[str]:
     for one in [*own, *(one for one in (*_FIRST, *_LAST) if one in alone)]:
         yield from _option(one, options[one])
     for kind, what in _CLASSES.items():
-        names = ", ".join(_classes(schema, kind))
+        names = ", ".join(classes_of(schema, kind))
         said = f"{what}: {names}, or one of your own. --{kind}.help NAME shows its settings."
         yield from _line(f"--{kind} NAME", said)
         yield from _line(f"--{kind}.SETTING VALUE", f"One of its settings; --{kind}.NAME=VALUE.")
@@ -157,7 +157,7 @@ def _command(schema: Mapping[str, Any], command: str) -> Iterator[str]:
     yield f"\n{PROGRAM} --help shows the other commands."
 
 
-def _all(schema: Mapping[str, Any], command: str) -> dict[str, Any]:
+def settings_of(schema: Mapping[str, Any], command: str) -> dict[str, Any]:
     """The schema of each of a subcommand's settings."""
     found = {}
     for name, own in schema["x-commands"][command].items():
@@ -183,7 +183,8 @@ def _class(schema: Mapping[str, Any], kind: str, name: str) -> Iterator[str]:
         yield from _option(f"{kind}.{setting}", one)
 
 
-def _classes(schema: Mapping[str, Any], kind: str) -> list[str]:
+def classes_of(schema: Mapping[str, Any], kind: str) -> list[str]:
+    """The classes that a "model" or "data" may be."""
     chosen, _ = schema["definitions"][kind]["anyOf"]
     names: list[str] = chosen["anyOf"][0]["enum"]
     return names

@@ -8,6 +8,7 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
 from lightning_ecinn.allocator import keep_freed_memory
+from lightning_ecinn.cli.completion import print_completion
 from lightning_ecinn.cli.help import command_help
 from lightning_ecinn.cli.lost_process import saying_lost_processes
 from lightning_ecinn.cli.mistakes import refuse_mistakes
@@ -78,7 +79,9 @@ def _is_users(error: Exception) -> bool:
 
 def _run(args: ArgsType) -> ECINNCLI | None:
     """The command itself; whatever a signal made of it counts as an interruption."""
-    if (given := typed(args))[:1] == ["explain"]:
+    if print_completion(given := typed(args)):
+        return None
+    if given[:1] == ["explain"]:
         from lightning_ecinn.cli.explain import explain
 
         explain(given[1:])
