@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lightning_ecinn.cli.words import PROGRAM, go_on_command, typed
 from lightning_ecinn.interruption import AFTER_MEANS, Interrupted
+from lightning_ecinn.runs import CONFIG, shared_run_folder
 
 if TYPE_CHECKING:
     from pytorch_lightning.cli import ArgsType
@@ -24,7 +25,7 @@ def describe_stop(stop: Interrupted, args: ArgsType) -> str:
     """
     words = typed(args)
     if words[:1] != ["fit"]:
-        return f"Stopped by {stop.name}: the command is not finished."
+        return f"Stopped by {stop.name}: the command is not finished{_so_far()}{_again(words)}"
     path = shlex.quote(_short(stop.checkpoint or ""))
     if stop.unfinished == "test":
         said = f"Stopped by {stop.name}: the training is finished, its test is not"
@@ -42,6 +43,19 @@ def describe_stop(stop: Interrupted, args: ArgsType) -> str:
     if stop.unfinished != AFTER_MEANS:
         lines.append(f"  or build its class means: {PROGRAM} means --ckpt_path {path}")
     return "\n".join(lines)
+
+
+def _so_far() -> str:
+    """Where the results are that another command than `fit` has written, if there are any."""
+    folder = shared_run_folder()
+    files = [path for path in Path(folder).rglob("*") if path.is_file()] if folder else []
+    if all(path.name == CONFIG for path in files):
+        return "."
+    return f"; as far as it came, its results lie in {_short(str(folder))}"
+
+
+def _again(words: list[str]) -> str:
+    return f"\n  again: {PROGRAM} {shlex.join(words)}" if words else ""
 
 
 def _short(path: str) -> str:

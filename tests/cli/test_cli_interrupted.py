@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,8 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from resuming import arguments, assert_same, last
 
+from lightning_ecinn import Explainer
 from lightning_ecinn.callbacks import CounterfactualGrid
 from lightning_ecinn.cli.main import main
 from lightning_ecinn.ecinn.inference import Session
@@ -194,6 +197,35 @@ def test_what_has_nothing_to_save_ends_at_once(command, trained, tiny, tmp_path,
         main(given)
     assert stop.value.code == 143
     assert "Stopped by SIGTERM: the command is not finished" in capfd.readouterr().err
+
+
+def test_pictures_that_were_explained_stay(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    for i in range(17):  # one more than are explained at a time
+        Image.new("L", (28, 28), 10 * i).save(tmp_path / f"{i:02}.png")
+    words = ["explain", "--ckpt_path=pretrained:mnist_small", str(tmp_path), "--no-page"]
+    with signal_at(Explainer, "explain_steps", 1), pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 143
+    said = capfd.readouterr().err.splitlines()
+    folder = said[-2].partition("its results lie in ")[2]
+    assert said[-2].startswith("Stopped by SIGTERM: the command is not finished; as far as it came")
+    assert len(list(Path(folder).rglob("*.png"))) >= 16
+    assert said[-1] == f"  again: python -m lightning_ecinn {shlex.join(words)}"
+
+
+def test_means_that_are_stopped_leave_no_file(trained, tiny, tmp_path, capfd):
+    out = tmp_path / "out.ckpt"
+    given = ["means", "--config=smoke.yaml", *tiny, *trained.arguments[:-1], f"--out={out}"]
+    given += [f"--ckpt_path={trained.folder}/checkpoints/best.ckpt"]
+    given += [f"--trainer.default_root_dir={tmp_path}/run"]
+    with signal_at(GenerativeClassifier, "folded", 0), pytest.raises(SystemExit) as stop:
+        main(given)
+    assert stop.value.code == 143
+    said = capfd.readouterr().err
+    assert "Stopped by SIGTERM: the command is not finished" in said
+    assert "Traceback" not in said
+    assert not out.exists()
 
 
 @pytest.mark.slow
