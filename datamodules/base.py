@@ -247,7 +247,7 @@ class InMemoryDataModule(pl.LightningDataModule):
         return f"{type(self).__name__}: {'; '.join(splits) or 'nothing read yet'}"
 
     @property
-    def sizes(self) -> dict[str, int]:
+    def split_sizes(self) -> dict[str, int]:
         """How many images each split has that was read so far."""
         return {split: len(dataset) for split, dataset in self._datasets.items()}
 

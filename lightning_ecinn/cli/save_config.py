@@ -71,7 +71,7 @@ class SaveConfig(SaveConfigCallback):
             "description": said,
             "image_shape": list(data.image_shape),
             "class_names": data.class_names,
-            "images": data.sizes,
+            "images": data.split_sizes,
             "found": list(self.found),
         }
         text = "\n\n".join((said, f"classes: {', '.join(data.class_names)}", *self.found))

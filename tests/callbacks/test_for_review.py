@@ -55,6 +55,8 @@ def reviewed(tmp_path_factory):
         patch.setenv("WANDB_MODE", "offline")
         patch.setenv("WANDB_SILENT", "true")
         patch.setenv("WANDB_DATA_DIR", str(folder))
+        wandb.finish()  # a run that another test began would be used again
+        wandb.teardown()
         loggers.append(WandbLogger(save_dir=folder))
         drawn = [CounterfactualTable(count=30), CounterfactualGrid(name="mine")]
         callbacks = make_callbacks(norms, *drawn)
