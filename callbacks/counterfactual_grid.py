@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -10,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from lightning_ecinn.callbacks.end_of_run import DrawsAtTheEnd, NothingToDrawError
+from lightning_ecinn.callbacks.end_of_run import ExplainsAtTheEnd, NothingToDrawError
 from lightning_ecinn.callbacks.loggers import log_figure
 from lightning_ecinn.callbacks.remarks import remark
 from lightning_ecinn.datamodules.checks import SplitName
@@ -36,7 +35,7 @@ _USED: dict[str, tuple[str, ...]] = {
 _ROWS = ["input", "tipping α₀", "convincing α₁"]
 
 
-class CounterfactualGrid(DrawsAtTheEnd):
+class CounterfactualGrid(ExplainsAtTheEnd):
     """Draw counterfactuals of correctly classified images, under each the target's posterior.
 
     The posterior is that of the picture as shown, rounded to 8 bits and encoded again.
@@ -106,19 +105,11 @@ class CounterfactualGrid(DrawsAtTheEnd):
                     f"{getattr(self, name)}."
                 )
 
-    def needs(self) -> Mapping[SplitName, str]:
-        """The images of one split."""
-        return {self.split: "choose another split"}
-
-    def draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def draw_explained(self, trainer: pl.Trainer, module: IBINN) -> None:
         """Draw, if there is something to draw with."""
-        if not isinstance(pl_module, IBINN):
-            return
-        if not pl_module.classifier.class_counts.any():
-            raise NothingToDrawError("No class means, no counterfactuals; `means` builds them.")
         self._asked = self._missing = 0
         with torch.inference_mode():
-            figure = self._figure(trainer, pl_module.explainer)
+            figure = self._figure(trainer, module.explainer)
         if self._asked and self._missing == self._asked:
             raise NothingToDrawError(f"No step leads to any of its {self._asked} counterfactuals.")
         if self._missing:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pytorch_lightning as pl
 
-from lightning_ecinn.callbacks.end_of_run import DrawsAtTheEnd, NothingToDrawError
+from lightning_ecinn.callbacks.end_of_run import ExplainsAtTheEnd, NothingToDrawError
 from lightning_ecinn.callbacks.loggers import log_page
 from lightning_ecinn.datamodules.checks import SplitName
 from lightning_ecinn.page import counterfactual_page, room
@@ -16,7 +14,7 @@ from lightning_ecinn.training.batches import CorrectImages
 __all__ = ["CounterfactualPage"]
 
 
-class CounterfactualPage(DrawsAtTheEnd):
+class CounterfactualPage(ExplainsAtTheEnd):
     """Write an HTML page of correctly classified images and their counterfactuals to all classes.
 
     It is complete in itself, see :func:`counterfactual_page`, and lies in the run's ``pictures``;
@@ -62,17 +60,9 @@ class CounterfactualPage(DrawsAtTheEnd):
                 f"classes, so that the page stays small, got {self.count}."
             )
 
-    def needs(self) -> Mapping[SplitName, str]:
-        """The images of one split."""
-        return {self.split: "choose another split"}
-
-    def draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def draw_explained(self, trainer: pl.Trainer, module: IBINN) -> None:
         """Write the page, if there is something to write it with."""
-        if not isinstance(pl_module, IBINN):
-            return
-        if not pl_module.classifier.class_counts.any():
-            raise NothingToDrawError("No class means, no counterfactuals; `means` builds them.")
-        explainer = pl_module.explainer
+        explainer = module.explainer
         num_classes = explainer.num_classes
         images = CorrectImages(trainer, explainer, self.split, self.seed)
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from PIL import Image
 
-from lightning_ecinn.callbacks.end_of_run import DrawsAtTheEnd, NothingToDrawError
+from lightning_ecinn.callbacks.end_of_run import ExplainsAtTheEnd, NothingToDrawError
 from lightning_ecinn.callbacks.loggers import log_pictures_table
 from lightning_ecinn.callbacks.new_files import find_free_path
 from lightning_ecinn.datamodules.checks import SplitName
@@ -37,7 +37,7 @@ _GAP = 4
 Pictures = dict[str, list[np.ndarray]]
 
 
-class CounterfactualTable(DrawsAtTheEnd):
+class CounterfactualTable(ExplainsAtTheEnd):
     """Counterfactuals of images drawn from a split, a row each: pictures and what is said of them.
 
     Columns: ``image``, ``counterfactual`` (in 8 bits), ``heatmap`` (blue darker, red brighter),
@@ -84,21 +84,13 @@ class CounterfactualTable(DrawsAtTheEnd):
         self.seed = seed
         self.name = name
 
-    def needs(self) -> Mapping[SplitName, str]:
-        """The images of one split."""
-        return {self.split: "choose another split"}
-
-    def draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def draw_explained(self, trainer: pl.Trainer, module: IBINN) -> None:
         """Explain, write the files, and tell the loggers."""
-        if not isinstance(pl_module, IBINN):
-            return
-        if not pl_module.classifier.class_counts.any():
-            raise NothingToDrawError("No class means, no counterfactuals; `means` builds them.")
         images, _ = draw_images(trainer, self.split, self.count, self.seed)
         pictures: Pictures = {"image": [], "counterfactual": [], "heatmap": []}
         rows, exists = [], False
         with torch.inference_mode():
-            for cf in self._explained(pl_module.explainer, images):
+            for cf in self._explained(module.explainer, images):
                 rows += [_row(said) for said in result_rows([cf])]
                 exists = exists or bool(cf.defined.any())
                 _add(pictures, cf)

@@ -9,8 +9,9 @@ import pytorch_lightning as pl
 from lightning_ecinn.callbacks.given_loaders import has_images, with_given_loaders
 from lightning_ecinn.callbacks.remarks import going_on, remark
 from lightning_ecinn.datamodules.checks import SplitName
+from lightning_ecinn.training import IBINN
 
-__all__ = ["DrawsAtTheEnd", "NothingToDrawError"]
+__all__ = ["DrawsAtTheEnd", "ExplainsAtTheEnd", "NothingToDrawError"]
 
 
 class NothingToDrawError(Exception):
@@ -77,3 +78,25 @@ class DrawsAtTheEnd(pl.Callback):
                     f"{type(self).__name__} needs {split} images, but the trainer was given none: "
                     f"{remedy}, or give a DataModule with {split}_dataloader."
                 )
+
+
+class ExplainsAtTheEnd(DrawsAtTheEnd):
+    """Draws counterfactuals of the images of one split; nothing for another module than IBINN."""
+
+    split: SplitName
+
+    def needs(self) -> Mapping[SplitName, str]:
+        """The images of one split."""
+        return {self.split: "choose another split"}
+
+    def draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Explain, if there is something to explain with."""
+        if not isinstance(pl_module, IBINN):
+            return
+        if not pl_module.classifier.class_counts.any():
+            raise NothingToDrawError("No class means, no counterfactuals; `means` builds them.")
+        self.draw_explained(trainer, pl_module)
+
+    def draw_explained(self, trainer: pl.Trainer, module: IBINN) -> None:
+        """As `draw`, of a module that has class means."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what to draw.")

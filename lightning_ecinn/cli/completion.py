@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lightning_ecinn.cli.help import classes_of, settings_of
+from lightning_ecinn.cli.help import choices_of, classes_of, settings_of
 from lightning_ecinn.cli.known import known
 from lightning_ecinn.usage import COMMANDS
 
@@ -62,7 +62,7 @@ def _parser(schema: Mapping[str, Any]) -> argparse.ArgumentParser:
             continue
         for option, own in {**settings_of(schema, name), **_of_classes(schema, name)}.items():
             text = own.get("description", "").split(". ")[0].replace("%", "%%").replace("\n", " ")
-            command.add_argument(f"--{option}", choices=_choices(own), help=text)
+            command.add_argument(f"--{option}", choices=choices_of(own) or None, help=text)
     return parser
 
 
@@ -75,12 +75,3 @@ def _of_classes(schema: Mapping[str, Any], command: str) -> dict[str, Any]:
         for name in classes_of(schema, kind)
         for setting, own in schema["definitions"][name]["properties"].items()
     }
-
-
-def _choices(schema: Mapping[str, Any]) -> list[str] | None:
-    """What an option may be, where that is a short list."""
-    kinds = schema.get("anyOf", [schema])
-    choices = [str(choice) for one in kinds for choice in one.get("enum", [])]
-    if {"type": "boolean"} in kinds:
-        choices += ["true", "false"]
-    return list(dict.fromkeys(choices)) or None

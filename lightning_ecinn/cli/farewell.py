@@ -36,7 +36,7 @@ def say_farewell(folder: Path, metrics: Mapping[str, float | None], after_fit: b
             lines.append(", ".join(found) + note)
     lines += _verdict(metrics)
     lines.append(f"This run lies in {plain(str(folder))}")
-    patterns = ("pictures/*.png", "pictures/*/table.csv", "checkpoints/*.ckpt")
+    patterns = ("pictures/*.png", "pictures/*.html", "pictures/*/table.csv", "checkpoints/*.ckpt")
     written = [path for pattern in patterns for path in folder.glob(pattern)]
     lines += [f"  {plain(str(path.relative_to(folder)))}" for path in sorted(written)]
     remarks = take_remarks(folder)

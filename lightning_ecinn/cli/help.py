@@ -10,7 +10,9 @@ from typing import Any
 from lightning_ecinn.cli.known import known
 from lightning_ecinn.cli.words import PROGRAM
 
-__all__ = ["classes_of", "command_help", "settings_of"]
+__all__ = ["choices_of", "classes_of", "command_help", "settings_of"]
+
+_BOOLEAN = ["true", "false"]
 
 _WIDTH, _INDENT = 100, 32
 
@@ -199,14 +201,18 @@ def _option(name: str, schema: Mapping[str, Any]) -> Iterator[str]:
     yield from _line(f"--{name} {_value(schema)}", said.strip())
 
 
-def _value(schema: Mapping[str, Any]) -> str:
-    """What stands after an option."""
+def choices_of(schema: Mapping[str, Any]) -> list[str]:
+    """The words that an option may be, none where it may be anything."""
     kinds = schema.get("anyOf", [schema])
     choices = [str(choice) for one in kinds for choice in one.get("enum", [])]
-    if choices and {"type": "boolean"} in kinds:
-        choices += ["true", "false"]
-    if choices and sum(map(len, choices)) < 50:
-        return "{" + ",".join(dict.fromkeys(choices)) + "}"
+    return list(dict.fromkeys(choices + (_BOOLEAN if {"type": "boolean"} in kinds else [])))
+
+
+def _value(schema: Mapping[str, Any]) -> str:
+    """What stands after an option."""
+    kinds, choices = schema.get("anyOf", [schema]), choices_of(schema)
+    if choices not in ([], _BOOLEAN) and sum(map(len, choices)) < 50:
+        return "{" + ",".join(choices) + "}"
     types = [one.get("type", "") for one in kinds]
     named = {"boolean": "true|false", "integer": "NUMBER", "number": "NUMBER", "array": "LIST"}
     found = [named[one] for one in types if isinstance(one, str) and one in named]
