@@ -204,12 +204,9 @@ class BlackBoxExplainer(BlackBox):
         )
         target = checked_targets(classes, len(images), alphas, undefined)
         many = in_columns(target, len(images))
-        made = [
-            make_counterfactuals(
-                self, images, many, alpha, undefined, partial(certify, self, alpha)
-            )
-            for alpha in alphas
-        ]
+        made = make_counterfactuals(
+            self, images, many, alphas, undefined, lambda alpha: partial(certify, self, alpha)
+        )
         return made if target.ndim == 2 else [of_one_target(cf) for cf in made]
 
     def _checked(self, images: Pictures) -> Tensor:

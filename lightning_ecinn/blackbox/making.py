@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from lightning_ecinn.blackbox.lines import Lines
 from lightning_ecinn.ecinn.certificates import Certificate
 from lightning_ecinn.ecinn.counterfactuals import Counterfactual
 from lightning_ecinn.ecinn.paths import given_steps, is_named, puts_target_first
-from lightning_ecinn.ecinn.steps import Alpha, alpha_convincing
+from lightning_ecinn.ecinn.steps import Alpha, NamedStep, alpha_convincing
 from lightning_ecinn.models.inputs import as_float
 from lightning_ecinn.models.preprocessing import round_to_8_bits
 
@@ -25,19 +25,19 @@ def make_counterfactuals(
     explainer: BlackBox,
     images: Tensor,
     target: Tensor,
-    alpha: Alpha,
+    alphas: Sequence[Alpha],
     undefined: Literal["raise", "keep"],
-    certify: Callable[[Counterfactual], Certificate],
-) -> Counterfactual:
-    """Counterfactuals of B images towards T targets each, (B, T, ...).
+    certify: Callable[[Alpha], Callable[[Counterfactual], Certificate]],
+) -> list[Counterfactual]:
+    """Counterfactuals of B images towards T targets each, (B, T, ...), for every step.
 
     Args:
         explainer: knows flow, classifier and class means.
         images: (B, C, H, W), checked.
         target: (B, T), checked.
-        alpha: the step.
+        alphas: the steps, each searched alone.
         undefined: whether to refuse pairs without a step or to keep their images.
-        certify: makes certificates when they are asked for.
+        certify: of a step, what makes certificates when they are asked for.
     """
     flow, shape = explainer.flow, target.shape
     session = flow.inference.session()
@@ -55,32 +55,49 @@ def make_counterfactuals(
         explainer.class_means,
         explainer.path.truncation,
     )
+    common = {
+        "input": pictures.unsqueeze(1).expand(-1, shape[1], -1, -1, -1),
+        "source": source,
+        "target": target,
+        "input_posterior": before.unsqueeze(1).expand(-1, shape[1], -1),
+    }
+    made = [_along(explainer, lines, alpha, before[rows], undefined, shape) for alpha in alphas]
+    return [
+        Counterfactual(
+            **common, **values, class_names=explainer.class_names, _certify=certify(alpha)
+        )
+        for alpha, values in zip(alphas, made, strict=True)
+    ]
+
+
+def _along(
+    explainer: BlackBox,
+    lines: Lines,
+    alpha: Alpha,
+    before: Tensor,
+    undefined: Literal["raise", "keep"],
+    shape: torch.Size,
+) -> dict[str, Tensor]:
+    """What one step along lines (N,) gives, by the names of `Counterfactual`, (B, T, ...)."""
     has_mean = explainer.class_counts > 0
     known = has_mean[lines.source] & has_mean[lines.target]
     moving = lines.source != lines.target
     if undefined == "raise":
         _refuse_unknown(explainer, lines, moving & ~known)
-    found = _steps(explainer, lines, moving & known, alpha, before[rows], shape)
+    own = lines.only(torch.arange(len(moving), device=moving.device))  # it counts, and may turn
+    found = _steps(explainer, own, moving & known, alpha, before, shape)
     if undefined == "raise":
-        _refuse_unreached(explainer, lines, moving & ~found.passed)
+        _refuse_unreached(explainer, own, moving & ~found.passed)
     values = {
         "image": found.pictures,
         "alpha": found.alpha,
         "posterior": found.probabilities,
-        "latent": torch.addcmul(lines.z, found.alpha.unsqueeze(1), lines.direction),
+        "latent": torch.addcmul(own.z, found.alpha.unsqueeze(1), own.direction),
         "defined": found.passed | ~moving,
-        "forward_evaluations": lines.forward,
-        "inverse_evaluations": lines.inverse,
+        "forward_evaluations": own.forward,
+        "inverse_evaluations": own.inverse,
     }
-    return Counterfactual(
-        input=pictures.unsqueeze(1).expand(-1, shape[1], -1, -1, -1),
-        source=source,
-        target=target,
-        input_posterior=before.unsqueeze(1).expand(-1, shape[1], -1),
-        class_names=explainer.class_names,
-        _certify=certify,
-        **{name: value.unflatten(0, shape) for name, value in values.items()},
-    )
+    return {name: value.unflatten(0, shape) for name, value in values.items()}
 
 
 def _steps(
@@ -92,7 +109,9 @@ def _steps(
     shape: torch.Size,
 ) -> Found:
     """What is found on lines (N,), and that nothing moves where nothing is asked."""
-    length = None if isinstance(alpha, str) else given_steps(alpha, lines.z.new_zeros(shape))
+    length = None
+    if not is_named(alpha, *get_args(NamedStep)):  # or it says which names there are
+        length = given_steps(alpha, lines.z.new_zeros(shape))
     found = Found(
         lines.z.new_zeros(len(asked)),
         torch.zeros_like(asked),
@@ -120,8 +139,6 @@ def _searched(explainer: BlackBox, lines: Lines, alpha: Alpha) -> Found:
     settings = explainer.path
     confidence = settings.confidence if is_named(alpha, "certified") else None
     first = puts_target_first(alpha)
-    if not (first or is_named(alpha, "tipping", "convincing")):
-        given_steps(alpha, lines.z.new_zeros(len(lines.z), 1))  # says which names there are
     found = lines.search(confidence, before_every_class=first)
     missed = (~found.passed).nonzero().squeeze(1)
     if explainer.second_direction and len(missed):

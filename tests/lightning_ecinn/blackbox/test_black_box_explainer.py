@@ -215,5 +215,18 @@ def test_what_does_not_fit_is_refused(flow, explainer, images):
         BlackBoxExplainer(flow, Predictor(scores), torch.zeros(3, 4), torch.ones(3))
     with pytest.raises(ValueError, match="its name: above, below, left"):
         explainer.explain(images[:1], "right")
-    with pytest.raises(ValueError, match="alpha must be"):
-        explainer.explain(images[:1], "left", "far")
+    for target in ("left", "above"):  # the image is one of "above": nothing moves, "far" is no step
+        with pytest.raises(ValueError, match="alpha must be"):
+            explainer.explain(images[:1], target, "far")
+
+
+def test_images_are_encoded_and_asked_about_once_for_all_steps(flow, images, monkeypatch):
+    asked = []
+    explainer = Explainer.for_classifier(
+        flow, lambda x: (asked.append(len(x)), scores(x))[1], images
+    )
+    asked.clear()
+    steps = explainer.explain_steps(images[:3], [[1, 2]] * 3, [0.3, 0.6, 0.9])
+    assert asked[0] == 3
+    moving = int((steps[0].source != steps[0].target).sum())
+    assert asked[1:] == [moving] * 3
