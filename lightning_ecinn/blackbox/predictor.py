@@ -115,6 +115,12 @@ class Predictor:
 
     def _check(self, answers: Tensor, count: int) -> None:
         """Refuse answers of another shape, and labels that are no classes."""
+        if self.answers != "labels" and answers.ndim != 2:
+            raise ValueError(
+                f"The classifier's answers of {count} pictures must be {self.answers} of shape "
+                f"({count}, K) or whole numbers ({count},), got shape {tuple(answers.shape)} of "
+                f"{answers.dtype}; of two classes give both, as torch.stack((1 - p, p), 1)."
+            )
         if self.num_classes is None:
             raise ValueError(
                 "The classifier answers with labels, so that nobody knows how many classes there "

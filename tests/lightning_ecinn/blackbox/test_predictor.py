@@ -70,6 +70,11 @@ def test_grey_levels_are_given_where_they_are_asked_for():
     ("predict", "settings", "words"),
     [
         (lambda x: x.sum((1, 2, 3))[:, None], {}, "of two classes give both"),
+        (
+            lambda x: x.sum((1, 2, 3)),
+            {},
+            r"shape \(3, K\) or whole numbers \(3,\), got shape \(3,\)",
+        ),
         (lambda x: torch.zeros(3, 4), {"num_classes": 2}, r"shape \(3, 2\), got shape \(3, 4\)"),
         (lambda x: torch.zeros(2, 2), {}, r"shape \(3, 2\), got shape \(2, 2\)"),
         (lambda x: [0, 1, 2], {"num_classes": 2}, "from 0 to 1, got 0 to 2"),
