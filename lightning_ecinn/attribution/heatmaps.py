@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from lightning_ecinn.attribution.asked import why_not
 from lightning_ecinn.attribution.inputs import (
     checked_baselines,
     checked_option,
@@ -79,8 +80,9 @@ def attribute(
     Lightning's inference mode, in the precision and on the device of the model.
 
     Args:
-        model: an `Explainer`, a `GenerativeClassifier`, a module that has one as ``classifier``,
-            or any module from float images (B, C, H, W) in [0, 1] to logits (B, K).
+        model: an `Explainer`, a `BlackBoxExplainer`, a `GenerativeClassifier`, a module that has
+            one as ``classifier``, or any module from float images (B, C, H, W) in [0, 1] to logits
+            (B, K).
         images: (B, C, H, W), uint8 or float in [0, 1].
         target: q, one class for all or (B,), by numbers or names.
         source: p, one class for all or (B,); by default the predicted class, and for ECINNh
@@ -102,7 +104,7 @@ def attribute(
     Raises:
         ValueError: for an unknown method, an option that the method does not take, images,
             baselines or classes that the model can't have, and ECINNh for a model without an
-            inverse.
+            inverse, or of a classifier that is asked and has no gradients or layers.
 
     Example:
         >>> from lightning_ecinn import MNIST, Explainer
@@ -125,6 +127,8 @@ def attribute(
         "undefined": undefined,
     }
     options = _options(method, {name: v for name, v in given.items() if v is not None})
+    if reason := why_not(model, method):
+        raise ValueError(f"There is no heatmap of {chosen.label}: {reason}.")
     score, draws = PairScore(model), checked_option("seed", seed)
     with score.evaluating(), torch.enable_grad():
         pictures = score.pictures(images)

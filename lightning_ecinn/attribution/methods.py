@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from lightning_ecinn.attribution.scores import PairScore
 from lightning_ecinn.attribution.task import Task
+from lightning_ecinn.blackbox.explainer import BlackBoxExplainer
 from lightning_ecinn.ecinn.explainer import Explainer
 from lightning_ecinn.models.classifier import GenerativeClassifier
 
@@ -52,6 +53,9 @@ class Method:
 
 def _ecinnh(task: Task) -> Tensor:
     """ECINNh (Eq. 4): the convincing counterfactual minus the image."""
+    if isinstance(task.model, BlackBoxExplainer):
+        undefined = task.options["undefined"]
+        return task.model.explain(task.images, task.target, undefined=undefined).heatmap
     network = task.score.network
     if not isinstance(network, GenerativeClassifier):
         raise ValueError(

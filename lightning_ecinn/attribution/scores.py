@@ -9,7 +9,9 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
+from lightning_ecinn.attribution.asked import Asked
 from lightning_ecinn.attribution.inputs import checked_option, class_per_image, float_images
+from lightning_ecinn.blackbox.black_box import BlackBox
 from lightning_ecinn.ecinn.checks import finite
 from lightning_ecinn.ecinn.explainer import Explainer
 from lightning_ecinn.ecinn.locks import lock_of
@@ -19,7 +21,7 @@ from lightning_ecinn.models.inputs import Classes
 
 __all__ = ["Model", "PairScore", "pair_score", "posterior"]
 
-Model = Explainer | nn.Module
+Model = Explainer | BlackBox | nn.Module
 
 
 class PairScore(nn.Module):
@@ -31,8 +33,9 @@ class PairScore(nn.Module):
     for an ordinary network it is the difference of two logits.
 
     Args:
-        model: an `Explainer`, a `GenerativeClassifier`, a module that has one as ``classifier``,
-            or any module from float images (B, C, H, W) in [0, 1] to logits (B, K).
+        model: an `Explainer`, a `BlackBoxExplainer`, a `GenerativeClassifier`, a module that has
+            one as ``classifier``, or any module from float images (B, C, H, W) in [0, 1] to logits
+            (B, K).
 
     Raises:
         ValueError: for anything else.
@@ -42,6 +45,8 @@ class PairScore(nn.Module):
         super().__init__()
         inner = getattr(model, "classifier", None)
         network = inner if isinstance(inner, GenerativeClassifier) else model
+        if isinstance(model, BlackBox):
+            network = Asked(model)
         if not isinstance(network, nn.Module):
             raise ValueError(
                 "model must be an Explainer, a GenerativeClassifier or a torch.nn.Module from "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from lightning_ecinn.blackbox.predictor import Predictor
@@ -35,21 +36,61 @@ class BlackBox:
                 f"({num_classes}, {dims}), got {tuple(means.shape)}."
             )
         self.flow, self.predictor = flow, predictor
-        self.class_means, self.class_counts = means, class_counts.to(flow.device)
+        self._class_means, self._class_counts = means, class_counts
         self.class_names = checked_names(class_names, num_classes)
         self.second_direction = second_direction
         if predictor.num_classes is None:
             predictor.num_classes = num_classes
 
     @property
+    def class_means(self) -> Tensor:
+        """(K, D), where the flow is and as exact."""
+        return self._class_means.to(self.device, self.dtype)
+
+    @property
+    def class_counts(self) -> Tensor:
+        """(K,), how many images each mean is over."""
+        return self._class_counts.to(self.device)
+
+    @property
     def num_classes(self) -> int:
         """K, the classifier's."""
-        return len(self.class_counts)
+        return len(self._class_counts)
 
     @property
     def image_shape(self) -> tuple[int, ...]:
         """(C, H, W)."""
         return self.flow.image_shape
+
+    @property
+    def device(self) -> torch.device:
+        """Where the flow computes."""
+        return self.flow.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The flow's precision."""
+        return self.flow.dtype
+
+    @property
+    def crop(self) -> bool:
+        """Whether picture files are cut to their central square."""
+        return self.flow.crop
+
+    @property
+    def convincing_step(self) -> tuple[float, float]:
+        """Offset and slope of alpha_1."""
+        return self.flow.convincing_step
+
+    @property
+    def truncation(self) -> float:
+        """Psi, of the direction."""
+        return self.flow.truncation
+
+    @property
+    def confidence(self) -> float:
+        """What the certified step reaches."""
+        return self.flow.confidence
 
     @property
     def path(self) -> PathSettings:

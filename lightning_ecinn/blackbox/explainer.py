@@ -12,14 +12,16 @@ from torch import Tensor, nn
 
 from lightning_ecinn.blackbox.black_box import BlackBox
 from lightning_ecinn.blackbox.certify import certify
-from lightning_ecinn.blackbox.file import read_black_box, write_black_box
+from lightning_ecinn.blackbox.file import Stored, stored_in, write_black_box
 from lightning_ecinn.blackbox.making import make_counterfactuals
 from lightning_ecinn.blackbox.means import Images, means_as_classified
 from lightning_ecinn.blackbox.predictor import Predictor
 from lightning_ecinn.ecinn.counterfactuals import Counterfactual
 from lightning_ecinn.ecinn.explainer import Explainer
+from lightning_ecinn.ecinn.loading import loaded
 from lightning_ecinn.ecinn.steps import Alpha
 from lightning_ecinn.ecinn.targets import checked_targets, in_columns, of_one_target
+from lightning_ecinn.models.checkpoints import read_checkpoint
 from lightning_ecinn.models.inputs import as_float, checked_classes, checked_images
 from lightning_ecinn.models.preprocessing import round_to_8_bits
 from lightning_ecinn.pictures.convert import Pictures, as_images
@@ -121,17 +123,47 @@ class BlackBoxExplainer(BlackBox):
             FileNotFoundError: there is no such file.
             ValueError: it holds no class means of a classifier, or those of another one.
         """
-        flow = Explainer.from_checkpoint(ckpt_path, device=device, dtype=dtype)
-        stored = read_black_box(ckpt_path)
+        checkpoint = read_checkpoint(ckpt_path, "classifier")
+        classifier, settings = loaded(checkpoint, device, dtype)
+        flow, stored = Explainer(classifier, **settings), stored_in(checkpoint)
+        if stored is None:
+            raise ValueError(
+                f"{ckpt_path} holds a flow but no class means of another classifier: build them "
+                "with Explainer.for_classifier, whose result can be saved."
+            )
+        return cls.of_stored(flow, predict, stored, ckpt_path, second_direction, **asking)
+
+    @classmethod
+    def of_stored(
+        cls,
+        flow: Explainer,
+        predict: nn.Module | Callable[[Tensor], Any] | Predictor,
+        stored: Stored,
+        source: object,
+        second_direction: bool = False,
+        class_names: Sequence[str] | None = None,
+        **asking: Any,
+    ) -> BlackBoxExplainer:
+        """Of class means that were read beside the flow; see :meth:`from_checkpoint`.
+
+        Args:
+            flow: encodes and decodes.
+            predict: the classifier.
+            stored: what was read.
+            source: where it was read, for errors.
+            second_direction: as for the class.
+            class_names: of the classifier; those that were read by default.
+            **asking: passed to `Predictor`.
+        """
         asking.setdefault("num_classes", len(stored.class_counts))
         predictor = predict if isinstance(predict, Predictor) else Predictor(predict, **asking)
-        stored.check_same(flow, predictor, ckpt_path)
+        stored.check_same(flow, predictor, source)
         return cls(
             flow,
             predictor,
             stored.class_means,
             stored.class_counts,
-            stored.class_names,
+            class_names or stored.class_names,
             second_direction=second_direction,
         )
 
@@ -152,6 +184,14 @@ class BlackBoxExplainer(BlackBox):
             class_counts=self.class_counts,
             class_names=self.class_names,
         )
+
+    def encode(self, images: Pictures) -> tuple[Tensor, Tensor]:
+        """The flow's latents (B, D) and log-determinants (B,) of images (B, C, H, W)."""
+        return self.flow.encode(images)
+
+    def log_prob(self, images: Pictures) -> Tensor:
+        """The flow's log p(x') of images (B, C, H, W), (B,), in nats."""
+        return self.flow.log_prob(images)
 
     @torch.no_grad()
     def posterior(self, images: Pictures) -> Tensor:
@@ -197,7 +237,10 @@ class BlackBoxExplainer(BlackBox):
         *,
         undefined: Literal["raise", "keep"] = "raise",
     ) -> list[Counterfactual]:
-        """Counterfactuals of the same images and targets at several steps, each searched alone."""
+        """Counterfactuals of the same images and targets at several steps.
+
+        What two of them search for alike is searched for once, and counts for both.
+        """
         images = self._checked(images)
         classes = checked_classes(
             target, "target", self.num_classes, self.flow.device, self.class_names
@@ -211,4 +254,4 @@ class BlackBoxExplainer(BlackBox):
 
     def _checked(self, images: Pictures) -> Tensor:
         images = as_images(images, self.image_shape, self.flow.crop)
-        return checked_images(images, self.image_shape, self.class_means).detach()
+        return checked_images(images, self.image_shape, self.flow.classifier.class_means).detach()

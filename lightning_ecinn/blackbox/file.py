@@ -13,11 +13,11 @@ from torch import Tensor
 
 from lightning_ecinn.blackbox.predictor import Predictor
 from lightning_ecinn.ecinn.explainer import Explainer
-from lightning_ecinn.models.checkpoints import READING, read_checkpoint
+from lightning_ecinn.models.checkpoints import READING, Checkpoint
 from lightning_ecinn.models.preprocessing import round_to_8_bits
 from lightning_ecinn.whole_files import write_whole
 
-__all__ = ["Stored", "read_black_box", "write_black_box"]
+__all__ = ["Stored", "stored_in", "write_black_box"]
 
 _ENTRY = "black_box"
 _TOLERANCE = 0.02
@@ -88,20 +88,20 @@ def write_black_box(
         torch.save(content, file)
 
 
-def read_black_box(path: str | PathLike[str]) -> Stored:
-    """What a file of `BlackBoxExplainer.save` holds beside the flow.
+def stored_in(checkpoint: Checkpoint) -> Stored | None:
+    """What a checkpoint holds beside the flow; None for nothing.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it holds no class means of a classifier.
+        ValueError: it holds something else than `write_black_box` writes.
     """
-    checkpoint = read_checkpoint(path, "classifier")
     stored: Any = checkpoint.content.get(_ENTRY)
+    if stored is None:
+        return None
     dims = checkpoint.model().get_buffer("class_means").shape[1]
     if not _is_whole(stored, dims):
         raise ValueError(
-            f"{path} holds a flow but no class means of another classifier: build them with "
-            "Explainer.for_classifier, whose result can be saved."
+            f"{checkpoint.path} holds class means of another classifier that are damaged: build "
+            "them again with Explainer.for_classifier, whose result can be saved."
         )
     return Stored(**stored)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
@@ -20,6 +21,9 @@ from lightning_ecinn.models.preprocessing import round_to_8_bits
 
 __all__ = ["make_counterfactuals"]
 
+Searches = dict[tuple[float | None, bool], tuple[Found, Tensor, Tensor, Tensor]]
+"""What was found by confidence and kind, and the lines' directions and counts afterwards."""
+
 
 def make_counterfactuals(
     explainer: BlackBox,
@@ -35,7 +39,7 @@ def make_counterfactuals(
         explainer: knows flow, classifier and class means.
         images: (B, C, H, W), checked.
         target: (B, T), checked.
-        alphas: the steps, each searched alone.
+        alphas: the steps; each counts as if it had been searched for alone.
         undefined: whether to refuse pairs without a step or to keep their images.
         certify: of a step, what makes certificates when they are asked for.
     """
@@ -61,7 +65,10 @@ def make_counterfactuals(
         "target": target,
         "input_posterior": before.unsqueeze(1).expand(-1, shape[1], -1),
     }
-    made = [_along(explainer, lines, alpha, before[rows], undefined, shape) for alpha in alphas]
+    known: Searches = {}
+    made = [
+        _along(explainer, lines, alpha, before[rows], undefined, shape, known) for alpha in alphas
+    ]
     return [
         Counterfactual(
             **common, **values, class_names=explainer.class_names, _certify=certify(alpha)
@@ -77,15 +84,16 @@ def _along(
     before: Tensor,
     undefined: Literal["raise", "keep"],
     shape: torch.Size,
+    known: Searches,
 ) -> dict[str, Tensor]:
     """What one step along lines (N,) gives, by the names of `Counterfactual`, (B, T, ...)."""
     has_mean = explainer.class_counts > 0
-    known = has_mean[lines.source] & has_mean[lines.target]
+    has_both = has_mean[lines.source] & has_mean[lines.target]
     moving = lines.source != lines.target
     if undefined == "raise":
-        _refuse_unknown(explainer, lines, moving & ~known)
+        _refuse_unknown(explainer, lines, moving & ~has_both)
     own = lines.only(torch.arange(len(moving), device=moving.device))  # it counts, and may turn
-    found = _steps(explainer, own, moving & known, alpha, before, shape)
+    found = _steps(explainer, own, moving & has_both, alpha, before, shape, known)
     if undefined == "raise":
         _refuse_unreached(explainer, own, moving & ~found.passed)
     values = {
@@ -107,6 +115,7 @@ def _steps(
     alpha: Alpha,
     before: Tensor,
     shape: torch.Size,
+    known: Searches,
 ) -> Found:
     """What is found on lines (N,), and that nothing moves where nothing is asked."""
     length = None
@@ -124,7 +133,7 @@ def _steps(
         return found
     part = lines.only(index)
     if length is None:
-        here = _searched(explainer, part, alpha)
+        here = _searched(explainer, part, alpha, known)
     else:
         here = _made(part, length.flatten()[index])
     lines.direction[index], lines.forward[index] = part.direction, part.forward
@@ -134,27 +143,37 @@ def _steps(
     return found
 
 
-def _searched(explainer: BlackBox, lines: Lines, alpha: Alpha) -> Found:
-    """The step of a name on lines (N,), turned where nothing is found and that is wished."""
-    settings = explainer.path
-    confidence = settings.confidence if is_named(alpha, "certified") else None
-    first = puts_target_first(alpha)
-    found = lines.search(confidence, before_every_class=first)
-    missed = (~found.passed).nonzero().squeeze(1)
-    if explainer.second_direction and len(missed):
-        lines.turn(explainer.flow.classifier, missed)
-        part = lines.only(missed)
-        again = part.search(confidence, before_every_class=first)
-        lines.forward[missed], lines.inverse[missed] = part.forward, part.inverse
-        good = again.passed
-        found.put(missed[good], again.alpha[good], again.pictures[good], again.probabilities[good])
+def _searched(explainer: BlackBox, lines: Lines, alpha: Alpha, known: Searches) -> Found:
+    """The step of a name on lines (N,); what was searched for already is taken."""
+    confidence = explainer.path.confidence if is_named(alpha, "certified") else None
+    asked = confidence, puts_target_first(alpha)
+    if asked not in known:
+        first = _first_passing(explainer, lines, *asked)
+        known[asked] = (first, lines.direction, lines.forward, lines.inverse)
+    found, lines.direction, lines.forward, lines.inverse = copy.deepcopy(known[asked])
     if not is_named(alpha, "convincing") or not found.passed.any():
         return found
     good = found.passed.nonzero().squeeze(1)
     part = lines.only(good)
-    made = _made(part, alpha_convincing(found.alpha[good], settings.convincing_step))
+    made = _made(part, alpha_convincing(found.alpha[good], explainer.path.convincing_step))
     lines.forward[good], lines.inverse[good] = part.forward, part.inverse
     found.put(good, made.alpha, made.pictures, made.probabilities)
+    return found
+
+
+def _first_passing(
+    explainer: BlackBox, lines: Lines, confidence: float | None, before_every_class: bool
+) -> Found:
+    """What is found on lines (N,), turned where nothing is and that is wished."""
+    found = lines.search(confidence, before_every_class=before_every_class)
+    missed = (~found.passed).nonzero().squeeze(1)
+    if explainer.second_direction and len(missed):
+        lines.turn(explainer.flow.classifier, missed)
+        part = lines.only(missed)
+        again = part.search(confidence, before_every_class=before_every_class)
+        lines.forward[missed], lines.inverse[missed] = part.forward, part.inverse
+        good = again.passed
+        found.put(missed[good], again.alpha[good], again.pictures[good], again.probabilities[good])
     return found
 
 

@@ -11,10 +11,17 @@ from torch import Tensor, nn
 
 from lightning_ecinn.models.inputs import as_numbers, shown
 
-__all__ = ["Answers", "Predictor"]
+__all__ = ["Answers", "PictureKind", "Predictor"]
 
 Answers = Literal["logits", "probabilities", "labels"]
 """What a classifier says of images: (B, K), (B, K) or (B,)."""
+
+PictureKind = Literal["float", "uint8", "symmetric", "imagenet"]
+"""How pictures are given to it: in [0, 1], as grey levels, in [-1, 1], or less the mean of ImageNet
+and divided by its standard deviation, as torchvision's networks take them."""
+
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Mean and standard deviation of each channel."""
 
 _ROUNDING = 1e-3
 """By which the sum of probabilities may miss 1, in half precision too."""
@@ -31,7 +38,9 @@ class Predictor:
         num_classes: K; needed where the answers are labels.
         answers: what they are; by default found from the first: whole numbers (B,) are labels, rows
             in [0, 1] that sum to 1 probabilities, everything else (B, K) logits.
-        pictures: "float" for pictures in [0, 1], float32; "uint8" for grey levels.
+        pictures: "float" for pictures in [0, 1], float32; "uint8" for grey levels; "symmetric" for
+            [-1, 1]; "imagenet" for three channels, grey ones repeated, less ImageNet's mean and
+            divided by its standard deviation, as most of torchvision's networks take them.
         chunk_size: pictures that it is asked about at once.
 
     Raises:
@@ -50,15 +59,16 @@ class Predictor:
         *,
         num_classes: int | None = None,
         answers: Answers | None = None,
-        pictures: Literal["float", "uint8"] = "float",
+        pictures: PictureKind = "float",
         chunk_size: int = 256,
     ):
         if not callable(predict):
             raise ValueError(
                 f"The classifier must be a module or a function of pictures, got {shown(predict)}."
             )
-        if pictures not in ("float", "uint8"):
-            raise ValueError(f'pictures must be "float" or "uint8", got {pictures!r}.')
+        if pictures not in get_args(PictureKind):
+            known = ", ".join(f'"{kind}"' for kind in get_args(PictureKind))
+            raise ValueError(f"pictures must be one of {known}, got {pictures!r}.")
         if answers is not None and answers not in get_args(Answers):
             raise ValueError(
                 f'answers must be "logits", "probabilities" or "labels", got {answers!r}.'
@@ -68,26 +78,39 @@ class Predictor:
         if isinstance(predict, nn.Module):
             predict.eval()
 
+    @property
+    def module(self) -> nn.Module | None:
+        """What answers, where that is a module."""
+        return self.predict if isinstance(self.predict, nn.Module) else None
+
     @torch.no_grad()
     def __call__(self, pictures: Tensor) -> Tensor:
         """Probabilities (B, K) of pictures (B, C, H, W) in [0, 1]; of labels 1 and 0."""
         return torch.cat([self._asked(chunk) for chunk in pictures.split(self.chunk_size)])
 
+    def scores(self, pictures: Tensor) -> Tensor:
+        """Logits or the logarithms of probabilities, (B, K), with the gradients that they have."""
+        if self.answers is None:
+            self(pictures[:1])
+        answers = as_numbers(self.predict(self._as_asked(pictures)))
+        assert answers is not None  # the first ones were numbers
+        if self.answers == "probabilities":
+            answers = answers.clamp_min(torch.finfo(answers.dtype).tiny).log()
+        return answers.to(pictures)
+
     def log_probabilities(self, pictures: Tensor) -> Tensor:
-        """Their logarithms, (B, K), with their gradients.
+        """The logarithms of probabilities, (B, K), with their gradients.
 
         Raises:
             ValueError: the classifier has none.
         """
-        answers = self.predict(self._as_asked(pictures))
-        if not isinstance(answers, Tensor) or not answers.requires_grad:
+        answers = self.scores(pictures)
+        if not answers.requires_grad:
             raise ValueError(
                 "A second direction needs the classifier's gradients, and its answers have none: "
                 "give a module or function of torch's, or leave second_direction out."
             )
-        if self.answers == "probabilities":
-            return answers.clamp_min(torch.finfo(answers.dtype).tiny).log().to(pictures)
-        return answers.log_softmax(1).to(pictures)
+        return answers if self.answers == "probabilities" else answers.log_softmax(1)
 
     def _asked(self, pictures: Tensor) -> Tensor:
         answers = as_numbers(self.predict(self._as_asked(pictures)))
@@ -105,13 +128,17 @@ class Predictor:
 
     def _as_asked(self, pictures: Tensor) -> Tensor:
         """Pictures as the classifier takes them, where it is."""
-        weight = None
-        if isinstance(self.predict, nn.Module):
-            weight = next(self.predict.parameters(), None)
+        weight = None if self.module is None else next(self.module.parameters(), None)
         device = pictures.device if weight is None else weight.device
         if self.pictures == "uint8":
             return (pictures * 255).round().to(device, torch.uint8)
-        return pictures.to(device, torch.float32)
+        pictures = pictures.to(device, torch.float32)
+        if self.pictures == "symmetric":
+            return 2 * pictures - 1
+        if self.pictures == "imagenet":
+            mean, std = (pictures.new_tensor(v).view(1, 3, 1, 1) for v in _IMAGENET)
+            return (pictures - mean) / std
+        return pictures
 
     def _check(self, answers: Tensor, count: int) -> None:
         """Refuse answers of another shape, and labels that are no classes."""

@@ -233,7 +233,8 @@ class ECINNCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Build everything but a network that is not used: that of a checkpoint is."""
         command, options = self.config.subcommand, self._options
-        if command != "compare" and (command != "evaluate" or options.ckpt_path is None):
+        is_asked = command == "evaluate" or options.get("classifier") is not None
+        if command != "compare" and (not is_asked or options.ckpt_path is None):
             super().instantiate_classes()
             return
         model = options.model

@@ -30,12 +30,24 @@ examples:
   {PROGRAM} explain --ckpt_path pretrained:mnist digit.png
   {PROGRAM} explain --ckpt_path runs/own/<time>/checkpoints/best.ckpt photos/ --target smiling
   {PROGRAM} explain --ckpt_path pretrained:mnist scans/ --target all --truncation 0.8 --out results
+  {PROGRAM} explain --ckpt_path flow.ckpt photo.jpg --classifier net.onnx --images photos/
 
 The exit status is 1 where some pictures could not be read (the others are explained).
 """
 
 
 _REMEDY = "give --ckpt_path a .ckpt file of a run, or pretrained:mnist and the like"
+
+
+_ASKED = (
+    "classifier",
+    "classifier_classes",
+    "classifier_pictures",
+    "classifier_answers",
+    "second_direction",
+    "means_images",
+)
+"""The options that are fields of `AskedOptions`."""
 
 
 class _Parser(OneLineErrors, argparse.ArgumentParser):
@@ -59,6 +71,7 @@ def explain(words: Sequence[str]) -> None:
     from lightning_ecinn.commands.explain import explain_pictures
     from lightning_ecinn.ecinn.alphas import check_alphas
 
+    _check_asked(given)
     alphas = [_alpha(word) for word in given.alphas]
     check_alphas(alphas)
     path = {name: getattr(given, name) for name in ("truncation", "confidence", "convincing_step")}
@@ -74,6 +87,8 @@ def explain(words: Sequence[str]) -> None:
         dtype=given.dtype,
         device=given.device,
         path={name: value for name, value in path.items() if value is not None},
+        images=given.images,
+        asked={name: getattr(given, name) for name in _ASKED} if given.classifier else {},
     )
     failed = explain_pictures(settings)
     print(f"The results lie in {settings.out}")
@@ -134,9 +149,76 @@ def _parser() -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         help="cut the central square out of pictures, or squeeze them; as the data set by default",
     )
+    _add_asked(parser)
     add("--dtype", choices=("float32", "float64"), default="float32", help="precision")
     add("--device", default="cpu", help="where to compute, such as cuda")
     return parser
+
+
+def _add_asked(parser: argparse.ArgumentParser) -> None:
+    """The options of a classifier that is explained in place of the flow's own."""
+    add = parser.add_argument
+    add(
+        "--classifier",
+        help="explain this one through the checkpoint's flow: a checkpoint of any network of this "
+        "project, TorchScript, torch.export or ONNX file, or package.module:function",
+    )
+    add(
+        "--images",
+        nargs="+",
+        default=[],
+        metavar="PICTURE",
+        help="files and folders of pictures like its training images: its class means are over "
+        "them; not needed with a checkpoint of means --classifier",
+    )
+    add(
+        "--classifier_classes",
+        nargs="+",
+        metavar="NAME",
+        help="names of its classes, in order, or a text file with one in each line",
+    )
+    add(
+        "--classifier_pictures",
+        choices=("float", "uint8", "symmetric", "imagenet"),
+        help="how it takes pictures: in [0, 1], as grey levels, in [-1, 1], or normalised as "
+        "torchvision's networks want them; float by default",
+    )
+    add(
+        "--classifier_answers",
+        choices=("logits", "probabilities", "labels"),
+        help="what it answers; by default seen from the answers",
+    )
+    add(
+        "--second_direction",
+        action="store_true",
+        help="where it never says the class along the line, turn that towards its gradient",
+    )
+    add(
+        "--means_images",
+        type=int,
+        default=10_000,
+        metavar="NUMBER",
+        help="how many of --images, drawn at random; 0 for all",
+    )
+
+
+def _check_asked(given: argparse.Namespace) -> None:
+    """Refuse options of a classifier where there is none.
+
+    Raises:
+        ValueError: says which.
+    """
+    if given.classifier:
+        if given.images:
+            find_pictures(given.images)
+        return
+    unasked = _parser().parse_args(["--ckpt_path=", "picture"])
+    for name in (*_ASKED, "images"):
+        if getattr(given, name) != getattr(unasked, name):
+            raise ValueError(
+                f"--{name} is about a classifier that is asked, but there is none: give "
+                "--classifier, or leave it out."
+            )
 
 
 def _alpha(word: str) -> Any:

@@ -8,10 +8,13 @@ from typing import Any, get_args
 import pytorch_lightning as pl
 from pytorch_lightning.cli import SaveConfigCallback
 
+from lightning_ecinn.blackbox import AskedOptions
+from lightning_ecinn.commands.asked import explained_by_checkpoint
 from lightning_ecinn.commands.compare import CompareSettings, Comparison
 from lightning_ecinn.commands.evaluate import EvaluateSettings, evaluate
 from lightning_ecinn.commands.import_ibinn import ImportSettings, import_checkpoint
-from lightning_ecinn.commands.means import MeansSettings, save_with_means
+from lightning_ecinn.commands.means import MeansSettings, save_asked, save_with_means
+from lightning_ecinn.commands.predict import BlackBoxPrediction
 from lightning_ecinn.training import IBINN
 from lightning_ecinn.training.checkpoint_files import CheckpointFiles
 
@@ -51,7 +54,7 @@ class ECINNTrainer(pl.Trainer):
         ckpt_path: str | None = None,
         **options: Any,
     ) -> None:
-        """Build the class means of a checkpoint, from the training images.
+        """Build the class means of a checkpoint, or of another classifier, from training images.
 
         Args:
             model: the module.
@@ -59,7 +62,11 @@ class ECINNTrainer(pl.Trainer):
             ckpt_path: the checkpoint.
             **options: see :class:`MeansSettings`.
         """
-        save_with_means(self, model, datamodule, ckpt_path, MeansSettings(**options))
+        settings = MeansSettings(**options)
+        if settings.classifier is None:
+            save_with_means(self, model, datamodule, ckpt_path, settings)
+        else:
+            save_asked(self, model, datamodule, ckpt_path, settings, self.files)
 
     def import_ibinn(
         self,
@@ -96,6 +103,40 @@ class ECINNTrainer(pl.Trainer):
                 callback.setup(self, model, "compare")
         if self.is_global_zero:
             comparison.run(self, datamodule)
+
+    def predict(  # type: ignore[override]  # Lightning's has no options of ours
+        self,
+        model: pl.LightningModule | None = None,
+        dataloaders: Any = None,
+        datamodule: pl.LightningDataModule | None = None,
+        return_predictions: bool | None = None,
+        ckpt_path: Any = None,
+        weights_only: bool | None = None,
+        **options: Any,
+    ) -> Any:
+        """Write the counterfactuals of a split, or an ordinary network's posteriors.
+
+        Args:
+            model: the module.
+            dataloaders: batches, in place of a DataModule.
+            datamodule: the images.
+            return_predictions: whether they are returned, too.
+            ckpt_path: the checkpoint.
+            weights_only: whether the checkpoint may hold nothing but weights.
+            **options: see :class:`AskedOptions`.
+        """
+        settings = AskedOptions(**options)
+        settings.check()
+        if settings.classifier is not None:
+            assert model is not None
+            explainer = explained_by_checkpoint(
+                self, model, datamodule, ckpt_path, settings, self.files
+            )
+            target, alpha = (model.hparams[f"predict_{name}"] for name in ("target", "alpha"))
+            model, ckpt_path = BlackBoxPrediction(explainer, target, alpha), None
+        return super().predict(
+            model, dataloaders, datamodule, return_predictions, ckpt_path, weights_only
+        )
 
     def evaluate(
         self,

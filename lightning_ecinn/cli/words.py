@@ -16,7 +16,13 @@ __all__ = ["PROGRAM", "find_values", "go_on_command", "normalise", "typed", "wit
 
 PROGRAM = "python -m lightning_ecinn"
 
-_LISTS = {"compare": ("--ckpt_path", "--names", "--methods"), "evaluate": ("--alphas",)}
+_CLASSES = "--classifier_classes"
+_LISTS = {
+    "compare": ("--ckpt_path", "--names", "--methods", _CLASSES),
+    "evaluate": ("--alphas", _CLASSES),
+    "means": (_CLASSES,),
+    "predict": (_CLASSES,),
+}
 """Options of a subcommand that take several values."""
 
 _UNDERSTOOD = {

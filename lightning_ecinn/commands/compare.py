@@ -14,9 +14,12 @@ from torch import Tensor
 
 from lightning_ecinn import shipped
 from lightning_ecinn.attribution import LABELS
+from lightning_ecinn.blackbox import AskedOptions
+from lightning_ecinn.blackbox.file import stored_in
 from lightning_ecinn.callbacks.loggers import log_figure, log_numbers, outlive_loggers
 from lightning_ecinn.callbacks.new_files import save_new_text
 from lightning_ecinn.callbacks.remarks import going_on, remark
+from lightning_ecinn.commands.asked import explained_classifier, first_flow
 from lightning_ecinn.comparison import (
     UNITS,
     Explained,
@@ -49,8 +52,10 @@ _CHUNK = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareSettings(HeatmapSettings):
+class CompareSettings(HeatmapSettings, AskedOptions):
     """Which models `compare` compares.
+
+    A classifier that is given by ``classifier`` is one more, explained through the first flow.
 
     Args:
         ckpt_path: checkpoints of the models, of any kind.
@@ -67,14 +72,17 @@ class CompareSettings(HeatmapSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.check()
         if not self.ckpt_path:
             raise ValueError(
                 "compare: there is nothing to compare. Give --ckpt_path PATH of each model."
             )
-        if self.names and len(self.names) != len(self.ckpt_path):
+        count = len(self.ckpt_path) + (self.classifier is not None)
+        if self.names and len(self.names) != count:
+            more = " and the classifier" if self.classifier is not None else ""
             raise ValueError(
                 f"--names: there are {len(self.names)} names for {len(self.ckpt_path)} "
-                "checkpoints; give each its own."
+                f"checkpoints{more}; give each its own."
             )
         if len(set(self.names)) < len(self.names):
             raise ValueError(f"--names {' '.join(self.names)}: give each model a name of its own.")
@@ -94,14 +102,17 @@ class Comparison:
     def __init__(self, settings: CompareSettings):
         self.settings = settings
         self.paths = [str(shipped.resolve(path).absolute()) for path in settings.ckpt_path]
-        self.names = settings.names or name_models(self.paths)
+        asked = [] if settings.classifier is None else [settings.classifier]
+        self.names = settings.names or name_models([*self.paths, *asked])
         checkpoints = [read_checkpoint(path, "classifier", "network") for path in self.paths]
         self.models: list[Any] = [one.model() for one in checkpoints]
+        self.flow = None if not asked else first_flow(checkpoints)
         # Counterfactuals go as far as the checkpoint says: it may hold a fitted step.
         self.steps = [
             stored_path(checkpoint.settings, checkpoint.path) for checkpoint in checkpoints
         ]
-        if set(settings.methods) == {"ecinnh"} and not any(map(explains, self.models)):
+        has_none = not asked and not any(map(explains, self.models))
+        if set(settings.methods) == {"ecinnh"} and has_none:
             raise ValueError(
                 "compare: no model has class means, and so none has ECINNh, the one method asked "
                 "for: build them with `means`, or give other --methods."
@@ -120,9 +131,21 @@ class Comparison:
         for stage in ("fit", "test"):
             datamodule.setup(stage)
         trainer.datamodule = datamodule  # type: ignore[attr-defined]
+        self._add_asked(trainer, datamodule)
         self._compare(trainer)
         for logger in trainer.loggers:
             logger.finalize("success")
+
+    def _add_asked(self, trainer: pl.Trainer, datamodule: pl.LightningDataModule) -> None:
+        """One more model: the classifier that is asked."""
+        if self.flow is None:
+            return
+        held: Any = self.flow.model()
+        flow = Explainer(held, **stored_path(self.flow.settings, self.flow.path))
+        given = flow, stored_in(self.flow), self.flow.path
+        self.models.append(explained_classifier(trainer, datamodule, self.settings, *given))
+        self.steps.append({})
+        self.paths.append(str(self.settings.classifier))
 
     def _compare(self, trainer: pl.Trainer) -> None:
         s, methods = self.settings, self.settings.methods
@@ -133,7 +156,8 @@ class Comparison:
         chosen = torch.randperm(len(images), generator=generator)[: max(s.count, s.measure)]
         baselines = draw_baselines(trainer, s.baselines, s.num_baselines, s.seed)
         for model in self.models:
-            model.to(trainer.strategy.root_device)
+            if isinstance(model, torch.nn.Module):
+                model.to(trainer.strategy.root_device)
         correlations = HeatmapCorrelations(len(self.models), methods)
         numbers = [HeatmapNumbers(methods) for _ in self.models]
         missing = torch.zeros(len(self.models), dtype=torch.int64)
@@ -152,7 +176,7 @@ class Comparison:
     def _explained(self, images: Tensor, baselines: Tensor | None) -> list[Explained]:
         return [
             explain_by(
-                Explainer(model, **steps) if explains(model) else model,
+                self._as_explained(model, steps),
                 images,
                 self.settings.methods,
                 target=self.settings.target if model.num_classes > 2 else None,
@@ -162,6 +186,11 @@ class Comparison:
             )
             for model, name, steps in zip(self.models, self.names, self.steps, strict=True)
         ]
+
+    @staticmethod
+    def _as_explained(model: Any, steps: dict[str, Any]) -> Any:
+        is_flow = isinstance(model, GenerativeClassifier) and explains(model)
+        return Explainer(model, **steps) if is_flow else model
 
     def _draw_images(
         self, trainer: pl.Trainer, explained: list[Explained], indices: Tensor, labels: Tensor

@@ -9,7 +9,11 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import BasePredictionWriter
 from pytorch_lightning.utilities import rank_zero_info
 
-from lightning_ecinn.commands.evaluation_loop import CounterfactualEvaluation, EvaluationData
+from lightning_ecinn.blackbox import AnyExplainer, AskedOptions, BlackBoxExplainer
+from lightning_ecinn.blackbox.file import Stored, stored_in
+from lightning_ecinn.commands.asked import description_of, explained_classifier
+from lightning_ecinn.commands.evaluation_data import EvaluationData
+from lightning_ecinn.commands.evaluation_loop import CounterfactualEvaluation
 from lightning_ecinn.commands.evaluation_report import EvaluationReport
 from lightning_ecinn.commands.judges import load_judges
 from lightning_ecinn.datamodules.checks import SplitName, check_at_least
@@ -18,7 +22,7 @@ from lightning_ecinn.ecinn.settings import PathSettings
 from lightning_ecinn.evaluation import check_alphas
 from lightning_ecinn.training import IBINN
 from lightning_ecinn.training.checkpoint_files import CheckpointFiles
-from lightning_ecinn.training.shared import check_same_images
+from lightning_ecinn.training.shared import DESCRIPTION, check_same_images
 
 __all__ = ["EvaluateSettings", "evaluate"]
 
@@ -26,7 +30,7 @@ _PATH = tuple(one.name for one in fields(PathSettings))
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateSettings:
+class EvaluateSettings(AskedOptions):
     """What `evaluate` measures, of which counterfactuals, and how sure it is to be.
 
     Args:
@@ -84,6 +88,7 @@ class EvaluateSettings:
     batch_size: int = 100
 
     def __post_init__(self) -> None:
+        self.check()
         check_alphas(self.alphas)
         check_at_least(1, bootstrap=self.bootstrap, batch_size=self.batch_size)
         check_at_least(0, seed=self.seed, deletion=self.deletion, told_apart=self.told_apart)
@@ -109,15 +114,19 @@ def evaluate(
         settings: what is measured.
         files: reads the checkpoint.
     """
-    explainer = _explainer(model, datamodule, ckpt_path, settings, files)
+    flow, stored = _flow(model, datamodule, ckpt_path, settings, files)
+    explainer: AnyExplainer = flow
+    if settings.classifier is not None:
+        explainer = explained_classifier(trainer, datamodule, settings, flow, stored, ckpt_path)
     judges, notes = load_judges(
         explainer, settings.oracle, settings.autoencoders, settings.other_oracles
     )
     written = _written(settings, explainer, trainer, datamodule, ckpt_path)
     named = "split", "images", "targets", "count", "seed", "batch_size"
-    data = EvaluationData(datamodule, **_of(settings, *named))
-    asked = _of(settings, "bootstrap", "deletion", "told_apart", "pages", "seed")
-    report = EvaluationReport(written, notes, **asked)
+    asked = explainer if isinstance(explainer, BlackBoxExplainer) else None
+    data = EvaluationData(datamodule, **_of(settings, *named), asked=asked)
+    wanted = _of(settings, "bootstrap", "deletion", "told_apart", "pages", "seed")
+    report = EvaluationReport(written, notes, **wanted)
     module = CounterfactualEvaluation(
         explainer,
         check_alphas(settings.alphas),
@@ -150,7 +159,7 @@ def _of(settings: EvaluateSettings, *names: str) -> dict[str, Any]:
 
 def _written(
     settings: EvaluateSettings,
-    explainer: Explainer,
+    explainer: AnyExplainer,
     trainer: pl.Trainer,
     datamodule: pl.LightningDataModule,
     ckpt_path: str | None,
@@ -169,20 +178,26 @@ def _written(
     }
 
 
-def _explainer(
+def _flow(
     model: pl.LightningModule,
     datamodule: pl.LightningDataModule,
     ckpt_path: str | None,
     chosen: EvaluateSettings,
     files: CheckpointFiles,
-) -> Explainer:
-    """Explains with the weights and, where nothing else is chosen, the settings of a checkpoint."""
+) -> tuple[Explainer, Stored | None]:
+    """Explains with the weights and, where nothing else is chosen, the settings of a checkpoint.
+
+    With it come the class means of another classifier that the checkpoint may hold.
+    """
+    stored = None
     configured = {name: _plain(model.hparams[name]) for name in _PATH if name in model.hparams}
     path = dict(configured)
     if ckpt_path is not None:
         checkpoint = files.take(ckpt_path, "classifier")
-        check_same_images(checkpoint.config, _description(datamodule))
+        keys = DESCRIPTION if chosen.classifier is None else ("image_shape",)
+        check_same_images(checkpoint.config, description_of(datamodule), keys)
         classifier: Any = checkpoint.model()
+        stored = stored_in(checkpoint)
         path |= {name: _plain(v) for name, v in checkpoint.settings.items() if name in _PATH}
     elif isinstance(model, IBINN):
         classifier = model.classifier
@@ -191,7 +206,7 @@ def _explainer(
             "evaluate needs a generative classifier, model.class_path IBINN, got "
             f"{type(model).__name__}."
         )
-    if not classifier.class_counts.any():
+    if chosen.classifier is None and not classifier.class_counts.any():
         raise ValueError(
             f"{ckpt_path or 'The network'} has no class means, so there are no counterfactuals: "
             "build them with `means`."
@@ -204,17 +219,7 @@ def _explainer(
                 f"{name} is {path[name]} as in the checkpoint, not {ours} as in the configuration: "
                 f"--{name} chooses."
             )
-    return Explainer(classifier, **path)
-
-
-def _description(datamodule: pl.LightningDataModule) -> dict[str, Any]:
-    """What images and classes the data have, as a model's ``config`` says it."""
-    data: Any = datamodule
-    return {
-        "image_shape": list(data.image_shape),
-        "num_classes": data.num_classes,
-        "class_names": list(data.class_names),
-    }
+    return Explainer(classifier, **path), stored
 
 
 def _plain(value: Any) -> Any:

@@ -15,6 +15,7 @@ from lightning_ecinn.attribution import LABELS
 from lightning_ecinn.callbacks.loggers import log_figure
 from lightning_ecinn.callbacks.remarks import going_on
 from lightning_ecinn.commands.evaluation_loop import CounterfactualEvaluation
+from lightning_ecinn.ecinn import Explainer
 from lightning_ecinn.ecinn.steps import NamedStep
 from lightning_ecinn.evaluation import (
     PROPERTIES,
@@ -61,11 +62,12 @@ def draw_evaluation(trainer: pl.Trainer, module: CounterfactualEvaluation, rows:
         of_step = {name: known & (rows["step"] == name) for name in names}
         lengths = {name: rows["alpha"][of_step[name]].clip(min=0).tolist() for name in names}
         log_figure(trainer, alpha_histograms(lengths), "evaluation-alpha")
-    with _drawing(trainer, "evaluation-cosines"):
-        cosines = direction_cosines(module.explainer.classifier).cpu()
-        title = "Cosine of the step from p to q and the shortest way, μq - μp"
-        figure = class_matrix(cosines, module.explainer.class_names, title=title)
-        log_figure(trainer, figure, "evaluation-cosines")
+    if isinstance(module.explainer, Explainer):  # another classifier has no component means
+        with _drawing(trainer, "evaluation-cosines"):
+            cosines = direction_cosines(module.explainer.classifier).cpu()
+            title = "Cosine of the step from p to q and the shortest way, μq - μp"
+            figure = class_matrix(cosines, module.explainer.class_names, title=title)
+            log_figure(trainer, figure, "evaluation-cosines")
     for alpha, name in zip(module.alphas, names, strict=True):
         if existing(rows, name).any():
             with _drawing(trainer, f"evaluation-validity-{name}"):

@@ -12,10 +12,15 @@ import yaml
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from lightning_ecinn.blackbox import AnyExplainer, AskedOptions, flow_of
+from lightning_ecinn.blackbox.file import stored_in
+from lightning_ecinn.commands.asked_pictures import explained_pictures
 from lightning_ecinn.commands.explain_settings import ALL, RUNNER_UP, ExplainSettings
 from lightning_ecinn.ecinn import Explainer
+from lightning_ecinn.ecinn.loading import loaded
 from lightning_ecinn.ecinn.undefined import refuse_without_means
 from lightning_ecinn.explanations import Row, one_line, save_pictures, save_tables
+from lightning_ecinn.models.checkpoints import read_checkpoint
 from lightning_ecinn.page import counterfactual_page, room, write_page
 from lightning_ecinn.pictures.files import find_pictures
 from lightning_ecinn.pictures.reading import read_each
@@ -64,6 +69,7 @@ def explain_pictures(settings: ExplainSettings) -> list[str]:
             bar.update(len(some))
     about = {
         "model": settings.ckpt_path,
+        **({"classifier": settings.asked["classifier"]} if settings.asked else {}),
         "class_names": list(explainer.class_names),
         "inverted": settings.invert,
         "unreadable": failed,
@@ -75,7 +81,7 @@ def explain_pictures(settings: ExplainSettings) -> list[str]:
 
 
 def _write_page(
-    explainer: Explainer, settings: ExplainSettings, shown: Sequence[tuple[str, Tensor]]
+    explainer: AnyExplainer, settings: ExplainSettings, shown: Sequence[tuple[str, Tensor]]
 ) -> None:
     """The page of the pictures and of the classes asked for, or all."""
     names, images = zip(*shown, strict=True)
@@ -100,26 +106,27 @@ def _write_settings(settings: ExplainSettings) -> None:
         file.write(yaml.safe_dump({"explain": plain_values}, sort_keys=False).encode())
 
 
-def _explainer(settings: ExplainSettings) -> Explainer:
-    """The model, able to explain.
+def _explainer(settings: ExplainSettings) -> AnyExplainer:
+    """The model, able to explain itself or the classifier that is asked.
 
     Raises:
         ValueError: it has no class means.
     """
+    options = AskedOptions(**settings.asked)
+    options.check()
     crop = {} if settings.crop is None else {"crop": settings.crop}
-    explainer = Explainer.from_checkpoint(
-        settings.ckpt_path,
-        device=settings.device,
-        dtype=getattr(torch, settings.dtype),
-        chunk_size=64,
-        **crop,
-        **settings.path,
-    )
-    refuse_without_means(explainer.classifier, settings.ckpt_path)
-    return explainer
+    checkpoint = read_checkpoint(settings.ckpt_path, "classifier")
+    network, known = loaded(checkpoint, settings.device, getattr(torch, settings.dtype))
+    flow = Explainer(network, **{**known, "chunk_size": 64, **crop, **settings.path})
+    if options.classifier is not None:
+        return explained_pictures(
+            flow, options, settings.images, stored_in(checkpoint), settings.ckpt_path
+        )
+    refuse_without_means(network, settings.ckpt_path)
+    return flow
 
 
-def _classes(explainer: Explainer, target: Sequence[str]) -> list[int] | None:
+def _classes(explainer: AnyExplainer, target: Sequence[str]) -> list[int] | None:
     """The classes asked for, by their names or else numbers; None: those of each picture.
 
     Raises:
@@ -140,7 +147,7 @@ def _classes(explainer: Explainer, target: Sequence[str]) -> list[int] | None:
     return found
 
 
-def _targets(explainer: Explainer, images: Tensor, target: Sequence[str]) -> Tensor:
+def _targets(explainer: AnyExplainer, images: Tensor, target: Sequence[str]) -> Tensor:
     """The classes asked for of each image, (B, T)."""
     if (classes := _classes(explainer, target)) is not None:
         return torch.tensor(classes).expand(len(images), -1)
@@ -149,7 +156,7 @@ def _targets(explainer: Explainer, images: Tensor, target: Sequence[str]) -> Ten
 
 
 def _read(
-    paths: Sequence[Path], explainer: Explainer, settings: ExplainSettings, failed: list[str]
+    paths: Sequence[Path], explainer: AnyExplainer, settings: ExplainSettings, failed: list[str]
 ) -> tuple[list[str], Tensor]:
     """Names and images (B, C, H, W) uint8 of the pictures that can be read; says which can't."""
     names, images = [], []
@@ -169,7 +176,7 @@ def _read(
 
 
 def _explained(
-    explainer: Explainer,
+    explainer: AnyExplainer,
     settings: ExplainSettings,
     names: list[str],
     images: Tensor,
@@ -195,11 +202,11 @@ def _explained(
     return saved.rows
 
 
-def _looks_negative(explainer: Explainer, image: Tensor, row: Row) -> bool:
+def _looks_negative(explainer: AnyExplainer, image: Tensor, row: Row) -> bool:
     """Whether an image is less likely than any training image, and its negative much likelier."""
     if row["quantile_before"]:
         return False
     negative = float(explainer.log_prob(255 - image))
-    quantiles = explainer.classifier.log_prob_quantiles
+    quantiles = flow_of(explainer).classifier.log_prob_quantiles
     spread = float(quantiles.median() - quantiles[0]) if row["quantile_before"] == 0 else 0
     return negative - row["log_prob_before"] > (spread or _NATS * image.numel())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,8 @@ class ExplainSettings:
         dtype: "float32" or "float64".
         device: where to compute.
         path: fields of `PathSettings` that are to differ from the checkpoint's.
+        images: files and folders of pictures that a classifier's class means are over.
+        asked: fields of `AskedOptions`: the classifier that is explained, if not the flow's own.
     """
 
     ckpt_path: str
@@ -45,3 +47,5 @@ class ExplainSettings:
     dtype: str
     device: str
     path: dict[str, Any]
+    images: Sequence[str] = ()
+    asked: dict[str, Any] = field(default_factory=dict)

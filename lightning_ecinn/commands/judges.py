@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lightning_ecinn.ecinn import Explainer
+from lightning_ecinn.blackbox import AnyExplainer
 from lightning_ecinn.evaluation import Judges
 from lightning_ecinn.models import Autoencoders, Network, load_autoencoders, load_network
 
@@ -12,7 +12,7 @@ __all__ = ["load_judges"]
 
 
 def load_judges(
-    explainer: Explainer,
+    explainer: AnyExplainer,
     oracle: str | None,
     autoencoders: str | None,
     others: Mapping[str, str] | None = None,
@@ -46,7 +46,7 @@ def load_judges(
 
 
 def _check_images(
-    explainer: Explainer, option: str, given: str | None, model: Network | Autoencoders | None
+    explainer: AnyExplainer, option: str, given: str | None, model: Network | Autoencoders | None
 ) -> None:
     if model is not None and model.image_shape != explainer.image_shape:
         raise ValueError(

@@ -10,17 +10,27 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
+from lightning_ecinn.blackbox import AskedOptions
 from lightning_ecinn.callbacks import BuildClassMeans
+from lightning_ecinn.commands.asked import explained_by_checkpoint
 from lightning_ecinn.runs import CONFIG
 from lightning_ecinn.training import IBINN
+from lightning_ecinn.training.checkpoint_files import CheckpointFiles
 from lightning_ecinn.training.shared import checkpoint_of
 from lightning_ecinn.whole_files import WriteError, write_whole
 
-__all__ = ["MeansSettings", "build_means", "find_free_file", "save_module", "save_with_means"]
+__all__ = [
+    "MeansSettings",
+    "build_means",
+    "find_free_file",
+    "save_asked",
+    "save_module",
+    "save_with_means",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeansSettings:
+class MeansSettings(AskedOptions):
     """What `means` writes.
 
     Args:
@@ -30,6 +40,14 @@ class MeansSettings:
 
     out: str | None = None
     batch_norm: bool = False
+
+    def __post_init__(self) -> None:
+        self.check()
+        if self.classifier is not None and self.batch_norm:
+            raise ValueError(
+                "--batch_norm belongs to the network's own class means, and --classifier asks for "
+                "another classifier's: leave one of them out."
+            )
 
 
 def save_with_means(
@@ -43,6 +61,26 @@ def save_with_means(
     path = find_free_file(trainer, settings.out)
     build_means(trainer, model, datamodule, ckpt_path, settings.batch_norm)
     save_module(trainer, model, path)
+
+
+def save_asked(
+    trainer: pl.Trainer,
+    model: pl.LightningModule,
+    datamodule: pl.LightningDataModule | None,
+    ckpt_path: str | None,
+    settings: MeansSettings,
+    files: CheckpointFiles,
+) -> None:
+    """Build the class means of another classifier, and save them with the flow."""
+    path = find_free_file(trainer, settings.out)
+    # A checkpoint that holds some already gets new ones.
+    explainer = explained_by_checkpoint(
+        trainer, model, datamodule, ckpt_path, settings, files, anew=True
+    )
+    if trainer.is_global_zero:
+        explainer.save(path)
+        rank_zero_info(f"Wrote {path}")
+        _leave_configuration(Path(trainer.default_root_dir), path)
 
 
 def build_means(

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from lightning_ecinn.attribution import METHODS, Heatmap, attribute, posterior
+from lightning_ecinn.attribution import METHODS, Heatmap, attribute, posterior, why_not
+from lightning_ecinn.blackbox import AnyExplainer, BlackBoxExplainer
 from lightning_ecinn.ecinn.explainer import Explainer
 from lightning_ecinn.figures import HeatmapRow, posterior_percent
 from lightning_ecinn.models.classifier import GenerativeClassifier
@@ -74,14 +75,16 @@ class Explained:
         return self.defined if method == "ecinnh" else torch.ones_like(self.defined)
 
 
-def explains(model: Explainer | nn.Module) -> bool:
-    """Whether a model has counterfactuals: an invertible one with class means."""
+def explains(model: AnyExplainer | nn.Module) -> bool:
+    """Whether a model has counterfactuals: class means, and its own inverse or a flow's."""
+    if isinstance(model, BlackBoxExplainer):
+        return bool(model.class_counts.any())
     classifier = getattr(model, "classifier", model)
     return isinstance(classifier, GenerativeClassifier) and bool(classifier.class_counts.any())
 
 
 def explain_by(
-    model: Explainer | GenerativeClassifier | nn.Module,
+    model: AnyExplainer | GenerativeClassifier | nn.Module,
     images: Tensor,
     methods: Sequence[str] = FIGURE_9,
     *,
@@ -93,7 +96,7 @@ def explain_by(
     """Counterfactuals and heatmaps of what the model predicts against another class.
 
     Args:
-        model: flow or ordinary network.
+        model: flow, ordinary network, or any classifier that is explained through a flow.
         images: (B, C, H, W), uint8 or float in [0, 1]; resized where the model has another size.
         methods: names in `attribution.METHODS`; what the model can't do is left out.
         target: the class asked for; by default, and where it is predicted, the second likeliest.
@@ -108,7 +111,10 @@ def explain_by(
     """
     check_methods(methods)
     images = _as_seen(images, model)
-    scores = posterior(model, images).cpu()
+    if isinstance(model, BlackBoxExplainer):  # which may have labels alone
+        scores = model.posterior(images).cpu()
+    else:
+        scores = posterior(model, images).cpu()
     source, chosen = _question(scores, target)
     explained = Explained(
         name=name,
@@ -123,7 +129,7 @@ def explain_by(
 
 
 def _heatmaps(
-    model: Explainer | nn.Module,
+    model: AnyExplainer | nn.Module,
     images: Tensor,
     target: Tensor,
     methods: Sequence[str],
@@ -134,15 +140,15 @@ def _heatmaps(
     pictures = None if baselines is None else _as_seen(baselines, model)
     heatmaps = {}
     for method in methods:
-        if method != "ecinnh":
+        if method != "ecinnh" and not why_not(model, method):
             base = pictures if method in _WITH_DISTRIBUTION else None
             heatmap = attribute(model, images, target, method=method, baselines=base, seed=seed)
             heatmaps[method] = _on_cpu(heatmap)
     return heatmaps
 
 
-def _with_counterfactuals(explained: Explained, model: Explainer | nn.Module) -> Explained:
-    if not isinstance(model, Explainer):
+def _with_counterfactuals(explained: Explained, model: AnyExplainer | nn.Module) -> Explained:
+    if not isinstance(model, AnyExplainer):
         classifier = getattr(model, "classifier", model)
         assert isinstance(classifier, GenerativeClassifier)
         model = Explainer(classifier)
@@ -218,7 +224,7 @@ def _question(scores: Tensor, target: int | None) -> tuple[Tensor, Tensor]:
     return source, torch.where(source == target, second, target)
 
 
-def _as_seen(images: Tensor, model: Explainer | nn.Module) -> Tensor:
+def _as_seen(images: Tensor, model: AnyExplainer | nn.Module) -> Tensor:
     """Float images in [0, 1], in the size of the model."""
     images = as_float(torch.as_tensor(images))
     check_shape(images, None)
@@ -232,6 +238,6 @@ def _as_seen(images: Tensor, model: Explainer | nn.Module) -> Tensor:
     return resized(images, shape[1:]).clamp(0, 1)
 
 
-def _class_names(model: Explainer | nn.Module, num_classes: int) -> tuple[str, ...]:
+def _class_names(model: AnyExplainer | nn.Module, num_classes: int) -> tuple[str, ...]:
     names = getattr(model, "class_names", None)
     return tuple(map(str, range(num_classes))) if names is None else tuple(names)

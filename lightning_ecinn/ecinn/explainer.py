@@ -11,11 +11,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from lightning_ecinn.ecinn.checks import check_dtype, checked_latents, finite, moved
+from lightning_ecinn.ecinn.checks import check_dtype, checked_latents, finite
 from lightning_ecinn.ecinn.counterfactuals import Counterfactual
 from lightning_ecinn.ecinn.inference import Inference
+from lightning_ecinn.ecinn.loading import loaded
 from lightning_ecinn.ecinn.making import make_counterfactuals
-from lightning_ecinn.ecinn.settings import PathSettings, stored_path
+from lightning_ecinn.ecinn.settings import PathSettings
 from lightning_ecinn.ecinn.steps import Alpha, explainable_pairs
 from lightning_ecinn.ecinn.targets import checked_targets, in_columns, of_one_target
 from lightning_ecinn.flows.settings import check_names, is_number
@@ -96,10 +97,8 @@ class Explainer:
                 device that can't be computed in or on.
         """
         check_dtype(dtype)
-        checkpoint = read_checkpoint(ckpt_path, "classifier")
-        classifier: Any = checkpoint.model()
-        stored = {"crop": checkpoint.crop, **stored_path(checkpoint.settings, ckpt_path)}
-        return cls(moved(classifier, device, dtype), **stored | kwargs)
+        classifier, stored = loaded(read_checkpoint(ckpt_path, "classifier"), device, dtype)
+        return cls(classifier, **stored | kwargs)
 
     @staticmethod
     def for_classifier(

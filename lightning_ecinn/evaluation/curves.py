@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lightning_ecinn.attribution import attribute
-from lightning_ecinn.ecinn.explainer import Explainer
+from lightning_ecinn.attribution import attribute, why_not
+from lightning_ecinn.blackbox import AnyExplainer, BlackBoxExplainer
 from lightning_ecinn.metrics import deletion_curve, insertion_curve
 from lightning_ecinn.models.classifier import GenerativeClassifier
 from lightning_ecinn.models.inputs import as_float
@@ -21,13 +21,15 @@ FAITHFUL_METHODS = ("ecinnh", "integrated_gradients")
 
 @torch.no_grad()
 def posteriors_along_path(
-    explainer: Explainer, images: Tensor, target: Tensor, t: Sequence[float]
+    explainer: AnyExplainer, images: Tensor, target: Tensor, t: Sequence[float]
 ) -> tuple[Tensor, Tensor]:
     """Posteriors of p and of q at the latents of the steps t alpha_0, (N, T) each.
 
+    Another classifier than the flow's own is asked about the pictures of these latents.
+
     Args:
         explainer: makes the counterfactuals.
-        images: (N, C, H, W); from each there must be a step to its target.
+        images: (N, C, H, W); those from which there is no step to their target are left out.
         target: q, (N,).
         t: multiples of the tipping point alpha_0.
 
@@ -36,14 +38,21 @@ def posteriors_along_path(
     """
     if not len(t) or not all(math.isfinite(k) for k in t):
         raise ValueError(f"t must be finite multiples of the tipping point, got {list(t)}.")
-    z, _ = explainer.encode(images)
-    tipping = explainer.explain(images, target, "tipping")
-    pairs = torch.stack((tipping.source, tipping.target), dim=1)
-    log_posterior = explainer.classifier.mixture.log_posterior
-    path = tipping.latent - z
-    found = [log_posterior(z + k * path).exp().gather(1, pairs) for k in t]
+    tipping = explainer.explain(images, target, "tipping", undefined="keep")
+    there = tipping.defined.to(images.device)
+    z, _ = explainer.encode(images[there])
+    pairs = torch.stack((tipping.source, tipping.target), dim=1)[there]
+    path = tipping.latent[there] - z
+    found = [_posterior_at(explainer, z + k * path).gather(1, pairs) for k in t]
     source, target = torch.stack(found, dim=2).unbind(1)
     return source, target
+
+
+def _posterior_at(explainer: AnyExplainer, latents: Tensor) -> Tensor:
+    """p(y|z), or what a classifier says of the pictures of z, (N, K)."""
+    if isinstance(explainer, BlackBoxExplainer):
+        return explainer.posterior(explainer.flow.decode(latents))
+    return explainer.classifier.mixture.log_posterior(latents).exp()
 
 
 def direction_cosines(classifier: GenerativeClassifier) -> Tensor:
@@ -61,7 +70,11 @@ def direction_cosines(classifier: GenerativeClassifier) -> Tensor:
 
 
 def faithfulness(
-    explainer: Explainer, images: Tensor, source: Tensor, target: Tensor, steps: int = 28
+    explainer: AnyExplainer,
+    images: Tensor,
+    source: Tensor,
+    target: Tensor,
+    steps: int = 28,
 ) -> dict[str, dict[str, Tensor]]:
     """Deletion and insertion curves of heatmaps that explain p against q, before black.
 
@@ -73,7 +86,8 @@ def faithfulness(
         steps: in how many steps the pixels are replaced.
 
     Returns:
-        "deletion" and "insertion", of each method the curves (B, steps + 1).
+        "deletion" and "insertion", of each method that the classifier has heatmaps of, the curves
+        (B, steps + 1).
     """
     curves: dict[str, dict[str, Tensor]] = {"deletion": {}, "insertion": {}}
     x = as_float(images.to(explainer.device), explainer.dtype)
@@ -83,6 +97,8 @@ def faithfulness(
         return explainer.posterior(pictures).gather(1, source[:, None])[:, 0]
 
     for method in FAITHFUL_METHODS:
+        if why_not(explainer, method):
+            continue
         heatmap = attribute(explainer, images, target, method=method).values
         curves["deletion"][method] = deletion_curve(probability, x, heatmap, black, steps)
         curves["insertion"][method] = insertion_curve(probability, x, heatmap, black, steps)

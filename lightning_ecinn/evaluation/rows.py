@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_ecinn.blackbox import AnyExplainer
 from lightning_ecinn.ecinn.alphas import alpha_name
 from lightning_ecinn.ecinn.counterfactuals import Counterfactual
-from lightning_ecinn.ecinn.explainer import Explainer
 from lightning_ecinn.ecinn.steps import NamedStep
 from lightning_ecinn.evaluation.properties import properties_of
 from lightning_ecinn.metrics import (
@@ -68,7 +68,7 @@ class Judges:
 
 @torch.no_grad()
 def measured(
-    explainer: Explainer,
+    explainer: AnyExplainer,
     batch: Mapping[str, Tensor],
     alpha: NamedStep | float,
     judges: Judges,

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lightning_ecinn.blackbox import AnyExplainer
 from lightning_ecinn.ecinn.explainer import Explainer
 from lightning_ecinn.ecinn.undefined import refuse_without_means
 from lightning_ecinn.flows.settings import is_whole
@@ -36,7 +37,7 @@ _WIDEST = 16_384
 
 
 def counterfactual_page(
-    explainer: Explainer,
+    explainer: AnyExplainer,
     images: Tensor,
     *,
     targets: Classes = "all",
@@ -184,8 +185,8 @@ def _joined(title: str, data: Mapping[str, Any]) -> str:
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], text["page.html"])
 
 
-def _check(explainer: Explainer, images: Tensor, title: str) -> None:
-    if not isinstance(explainer, Explainer):
+def _check(explainer: AnyExplainer, images: Tensor, title: str) -> None:
+    if not isinstance(explainer, AnyExplainer):
         raise ValueError(
             f"The page needs an Explainer, got {type(explainer).__name__}: use "
             "Explainer.from_checkpoint, or Explainer(classifier)."
@@ -196,7 +197,8 @@ def _check(explainer: Explainer, images: Tensor, title: str) -> None:
             f"The page shows pictures of 1 or 3 channels, these have {images.shape[1]}: explain "
             "a classifier of grey or colour pictures."
         )
-    refuse_without_means(explainer.classifier)
+    if isinstance(explainer, Explainer):  # another one was made with class means
+        refuse_without_means(explainer.classifier)
     if not isinstance(title, str):
         raise ValueError(f"title must be a text, got {shown(title)}.")
 
@@ -216,7 +218,7 @@ def _checked_frames(frames: int | None, width: int) -> int:
     return frames
 
 
-def _checked_targets(explainer: Explainer, targets: Classes) -> Tensor:
+def _checked_targets(explainer: AnyExplainer, targets: Classes) -> Tensor:
     """The classes asked for, (T,)."""
     if isinstance(targets, str) and targets == "all":
         return torch.arange(explainer.num_classes, device=explainer.device)
@@ -230,7 +232,7 @@ def _checked_targets(explainer: Explainer, targets: Classes) -> Tensor:
 
 
 def _one_each(
-    explainer: Explainer, given: Classes | None, name: str, count: int
+    explainer: AnyExplainer, given: Classes | None, name: str, count: int
 ) -> list[int] | list[None]:
     """A class for each image, or None for each."""
     if given is None:
@@ -252,7 +254,7 @@ def _check_offered(first: Sequence[int | None], targets: Sequence[int]) -> None:
         )
 
 
-def _classes(explainer: Explainer, classes: Classes, name: str) -> Tensor:
+def _classes(explainer: AnyExplainer, classes: Classes, name: str) -> Tensor:
     return checked_classes(
         classes, name, explainer.num_classes, explainer.device, explainer.class_names
     )

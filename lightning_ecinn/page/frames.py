@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lightning_ecinn.blackbox import AnyExplainer, BlackBoxExplainer, flow_of
 from lightning_ecinn.ecinn.certificates import log_prob_quantile
 from lightning_ecinn.ecinn.checks import finite
 from lightning_ecinn.ecinn.counterfactuals import Counterfactual
-from lightning_ecinn.ecinn.explainer import Explainer
 from lightning_ecinn.ecinn.steps import NamedStep
 from lightning_ecinn.metrics.proximity import en
 from lightning_ecinn.metrics.two_sample import in_8_bits
@@ -61,7 +61,7 @@ class PathFrames:
 
 @torch.no_grad()
 def frames_towards(
-    explainer: Explainer, image: Tensor, targets: Tensor, count: int
+    explainer: AnyExplainer, image: Tensor, targets: Tensor, count: int
 ) -> list[PathFrames]:
     """The frames of one image on its way to each of T classes.
 
@@ -120,8 +120,10 @@ def _chosen(alphas: Tensor, marked: Sequence[bool]) -> list[int]:
     return [first[alpha] for alpha in sorted(first)]
 
 
-def _seen(explainer: Explainer, pictures: Tensor) -> tuple[Tensor, Tensor]:
+def _seen(explainer: AnyExplainer, pictures: Tensor) -> tuple[Tensor, Tensor]:
     """Posteriors (N, K) and log p (N,) of pictures (N, C, H, W), encoded once."""
+    if isinstance(explainer, BlackBoxExplainer):
+        return explainer.posterior(pictures).cpu(), explainer.log_prob(pictures).cpu()
     z, log_det = explainer.encode(pictures)
     mixture = explainer.classifier.mixture
     posterior = finite(mixture.log_posterior(z).exp(), "posteriors")
@@ -129,7 +131,7 @@ def _seen(explainer: Explainer, pictures: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _path_frames(
-    explainer: Explainer,
+    explainer: AnyExplainer,
     named: Sequence[Counterfactual],
     t: int,
     rows: list[int],
@@ -142,7 +144,7 @@ def _path_frames(
     """Those of target t, for the chosen rows of its steps (S,) and pictures (S, C, H, W)."""
     lengths, shown = alphas[rows], pictures[rows]
     where = {alpha: frame for frame, alpha in enumerate(lengths.tolist())}
-    classifier, convincing = explainer.classifier, named[STEPS.index("convincing")]
+    classifier, convincing = flow_of(explainer).classifier, named[STEPS.index("convincing")]
     quantiles = classifier.log_prob_quantiles.cpu() if classifier.has_log_prob_quantiles else None
     seen, before = shown.double() / 255, in_8_bits(convincing.input[0, t]).cpu().double() / 255
     return PathFrames(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any, ClassVar, Literal
 
@@ -149,9 +149,11 @@ def check_precision(trainer: pl.Trainer) -> None:
         )
 
 
-def check_same_images(checkpoint: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+def check_same_images(
+    checkpoint: Mapping[str, Any], config: Mapping[str, Any], keys: Sequence[str] = DESCRIPTION
+) -> None:
     """Refuse a checkpoint's model, by its ``config``, whose images or classes are not ours."""
-    for key in DESCRIPTION:
+    for key in keys:
         theirs, ours = checkpoint.get(key), config[key]
         if theirs != ours:
             raise ValueError(

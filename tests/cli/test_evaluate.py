@@ -15,7 +15,7 @@ from evaluating import data, make_evaluate, make_models, rows_of  # noqa: F401 (
 
 from lightning_ecinn.cli.main import main
 from lightning_ecinn.commands import evaluation_pages
-from lightning_ecinn.commands.evaluation_loop import EvaluationData
+from lightning_ecinn.commands.evaluation_data import EvaluationData
 
 ROOT = Path(__file__).parents[2]
 

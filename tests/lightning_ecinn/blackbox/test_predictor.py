@@ -93,7 +93,10 @@ def test_answers_that_are_none_are_refused_in_a_sentence(predict, settings, word
     ("arguments", "words"),
     [
         ({"predict": "resnet.pt"}, "module or a function"),
-        ({"predict": logits, "pictures": "int"}, '"float" or "uint8"'),
+        (
+            {"predict": logits, "pictures": "int"},
+            'one of "float", "uint8", "symmetric", "imagenet"',
+        ),
         ({"predict": logits, "answers": "scores"}, '"logits", "probabilities" or "labels"'),
     ],
 )
