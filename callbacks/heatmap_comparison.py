@@ -10,6 +10,8 @@ from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
 from lightning_ecinn.attribution import LABELS
+from lightning_ecinn.blackbox import BlackBoxExplainer
+from lightning_ecinn.blackbox.given import read_classifier
 from lightning_ecinn.callbacks.end_of_run import DrawsAtTheEnd, NothingToDrawError
 from lightning_ecinn.callbacks.loggers import log_figure, log_numbers
 from lightning_ecinn.callbacks.remarks import remark
@@ -32,6 +34,7 @@ from lightning_ecinn.models.classifier import GenerativeClassifier
 from lightning_ecinn.models.networks import Network
 from lightning_ecinn.runs import name_models
 from lightning_ecinn.training import IBINN, NetworkModule
+from lightning_ecinn.training.asked import explained_classifier
 from lightning_ecinn.training.batches import CorrectImages, draw_baselines, show_progress
 
 __all__ = ["HeatmapComparison"]
@@ -51,6 +54,9 @@ class HeatmapComparison(DrawsAtTheEnd):
     misses what it has to explain; ``incomplete``, the share of images where that is above
     ``COMPLETENESS_LIMIT``; ``mass``, where the data know the truth, the mean share of
     abs(heatmap) in the right pixels.
+
+    A classifier that is given by ``classifier`` is explained through the trained flow, in further
+    rows: ECINNh beside the other methods' heatmaps of the same network.
 
     Args:
         source: class of the images; by default any.
@@ -75,7 +81,7 @@ class HeatmapComparison(DrawsAtTheEnd):
         self.source = source
         self.beside = beside
         self.name = name
-        self._others: dict[str, Model] = {}
+        self._others: dict[str, Model | BlackBoxExplainer] = {}
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuse classes and checkpoints that do not exist before anything is trained."""
@@ -92,6 +98,13 @@ class HeatmapComparison(DrawsAtTheEnd):
             raise ValueError(
                 f"HeatmapComparison: source and target are both {self.source}: give two classes."
             )
+        if self.settings.classifier is not None:
+            if not isinstance(pl_module, IBINN):
+                raise ValueError(
+                    "HeatmapComparison: classifier is explained through the flow that is trained, "
+                    f"and {type(pl_module).__name__} is none: leave it out, or train an IBINN."
+                )
+            read_classifier(self.settings.classifier)  # refused now rather than after training
         models = [load_model(path) for path in self.beside]
         self._others = dict(zip(name_models(self.beside), models, strict=True))
 
@@ -109,6 +122,7 @@ class HeatmapComparison(DrawsAtTheEnd):
             return
         if "ecinnh" in s.methods and isinstance(model, Explainer) and not explains(model):
             remark(trainer, f"No class means: {self.name} has no counterfactuals and no ECINNh.")
+        self._add_asked(trainer, model)
         found = CorrectImages(trainer, model, s.split, s.seed)
         try:
             indices = found.indices(max(s.count, s.measure), self.source, but=s.target)
@@ -128,8 +142,21 @@ class HeatmapComparison(DrawsAtTheEnd):
             remark(trainer, text)
         self._report(trainer, numbers, len(indices))
 
+    def _add_asked(self, trainer: pl.Trainer, model: Model) -> None:
+        """One more model: the classifier that is asked through the flow, as it now is."""
+        given = self.settings.classifier
+        if given is None:
+            return
+        assert isinstance(model, Explainer)
+        names = model.class_names
+        self._others[given] = explained_classifier(trainer, self.settings, model, names)
+
     def _explained(
-        self, model: Model, images: Tensor, baselines: Tensor | None, name: str = ""
+        self,
+        model: Model | BlackBoxExplainer,
+        images: Tensor,
+        baselines: Tensor | None,
+        name: str = "",
     ) -> Explained:
         return explain_by(
             model,

@@ -45,6 +45,7 @@ class Given:
     takes_uint8: bool = False
 
 
+@torch.inference_mode(False)  # within Lightning's, weights would never have gradients
 def read_classifier(given: str, device: torch.device | str = "cpu") -> Given:
     """A classifier of a file or of a module; pictures come in the size that it takes.
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
-from pytorch_lightning.utilities import rank_zero_info
-from torch import Tensor
 
 from lightning_ecinn.blackbox import AskedOptions, BlackBoxExplainer
 from lightning_ecinn.blackbox.file import Stored, stored_in
@@ -17,19 +14,15 @@ from lightning_ecinn.ecinn import Explainer
 from lightning_ecinn.ecinn.settings import PathSettings
 from lightning_ecinn.models.checkpoints import Checkpoint
 from lightning_ecinn.models.classifier import GenerativeClassifier
-from lightning_ecinn.plain_text import plain
 from lightning_ecinn.training import IBINN
-from lightning_ecinn.training.batches import draw_batches
+from lightning_ecinn.training.asked import explained_classifier
 from lightning_ecinn.training.checkpoint_files import CheckpointFiles
 from lightning_ecinn.training.shared import check_same_images
 
-__all__ = ["description_of", "explained_by_checkpoint", "explained_classifier", "first_flow"]
-
-_SEED = 0
-"""Of the training images that class means are over."""
+__all__ = ["description_of", "explained_by_checkpoint", "explained_over_data", "first_flow"]
 
 
-def explained_classifier(
+def explained_over_data(
     trainer: pl.Trainer,
     datamodule: pl.LightningDataModule,
     options: AskedOptions,
@@ -37,36 +30,13 @@ def explained_classifier(
     stored: Stored | None,
     source: object,
 ) -> BlackBoxExplainer:
-    """Explains the classifier of the options, on the trainer's device.
-
-    Args:
-        trainer: knows the device.
-        datamodule: its training images are what class means are over, if none are stored.
-        options: which classifier.
-        flow: encodes and decodes.
-        stored: class means that were read beside the flow.
-        source: where they were read, for errors.
-
-    Raises:
-        FileNotFoundError: there is no such classifier.
-        ValueError: it can't be asked, or has other classes than are known.
-    """
-    flow.classifier.to(trainer.strategy.root_device)
-
-    def images() -> Iterator[Tensor]:
+    """As `explained_classifier`, before anything is run: the data are made ready if needed."""
+    if stored is None:
         datamodule.prepare_data()
         datamodule.setup("fit")
         trainer.datamodule = datamodule  # type: ignore[attr-defined]
-        drawn = torch.Generator().manual_seed(_SEED)
-        batches = draw_batches(trainer, "train", drawn, flow.chunk_size)
-        return _first(batches, options.means_images)
-
     names = datamodule.class_names  # type: ignore[attr-defined]
-    explainer = options.explainer(flow, names, images, stored, source)
-    counts = zip(explainer.class_names, explainer.class_counts.tolist(), strict=True)
-    told = ", ".join(f"{name} {count:,}" for name, count in counts)
-    rank_zero_info(plain(f"Training images as {options.classifier} classifies them: {told}"))
-    return explainer
+    return explained_classifier(trainer, options, flow, names, stored, source)
 
 
 def explained_by_checkpoint(
@@ -110,7 +80,7 @@ def explained_by_checkpoint(
         )
     names = [one.name for one in fields(PathSettings) if one.name in model.hparams]
     flow = Explainer(classifier, **{name: model.hparams[name] for name in names})
-    return explained_classifier(trainer, datamodule, options, flow, stored, ckpt_path)
+    return explained_over_data(trainer, datamodule, options, flow, stored, ckpt_path)
 
 
 def first_flow(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
@@ -136,14 +106,3 @@ def description_of(datamodule: pl.LightningDataModule) -> dict[str, Any]:
         "num_classes": data.num_classes,
         "class_names": list(data.class_names),
     }
-
-
-def _first(batches: Iterable[Any], count: int) -> Iterator[Tensor]:
-    """The first images of batches; all of them where count is 0."""
-    seen = 0
-    for images, *_ in batches:
-        part = images[: count - seen] if count else images
-        seen += len(part)
-        yield part
-        if count and seen >= count:
-            return

@@ -14,12 +14,11 @@ from torch import Tensor
 
 from lightning_ecinn import shipped
 from lightning_ecinn.attribution import LABELS
-from lightning_ecinn.blackbox import AskedOptions
 from lightning_ecinn.blackbox.file import stored_in
 from lightning_ecinn.callbacks.loggers import log_figure, log_numbers, outlive_loggers
 from lightning_ecinn.callbacks.new_files import save_new_text
 from lightning_ecinn.callbacks.remarks import going_on, remark
-from lightning_ecinn.commands.asked import explained_classifier, first_flow
+from lightning_ecinn.commands.asked import explained_over_data, first_flow
 from lightning_ecinn.comparison import (
     UNITS,
     Explained,
@@ -52,7 +51,7 @@ _CHUNK = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareSettings(HeatmapSettings, AskedOptions):
+class CompareSettings(HeatmapSettings):
     """Which models `compare` compares.
 
     A classifier that is given by ``classifier`` is one more, explained through the first flow.
@@ -72,7 +71,6 @@ class CompareSettings(HeatmapSettings, AskedOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check()
         if not self.ckpt_path:
             raise ValueError(
                 "compare: there is nothing to compare. Give --ckpt_path PATH of each model."
@@ -143,7 +141,7 @@ class Comparison:
         held: Any = self.flow.model()
         flow = Explainer(held, **stored_path(self.flow.settings, self.flow.path))
         given = flow, stored_in(self.flow), self.flow.path
-        self.models.append(explained_classifier(trainer, datamodule, self.settings, *given))
+        self.models.append(explained_over_data(trainer, datamodule, self.settings, *given))
         self.steps.append({})
         self.paths.append(str(self.settings.classifier))
 

@@ -11,7 +11,7 @@ from pytorch_lightning.utilities import rank_zero_info
 
 from lightning_ecinn.blackbox import AnyExplainer, AskedOptions, BlackBoxExplainer
 from lightning_ecinn.blackbox.file import Stored, stored_in
-from lightning_ecinn.commands.asked import description_of, explained_classifier
+from lightning_ecinn.commands.asked import description_of, explained_over_data
 from lightning_ecinn.commands.evaluation_data import EvaluationData
 from lightning_ecinn.commands.evaluation_loop import CounterfactualEvaluation
 from lightning_ecinn.commands.evaluation_report import EvaluationReport
@@ -117,7 +117,7 @@ def evaluate(
     flow, stored = _flow(model, datamodule, ckpt_path, settings, files)
     explainer: AnyExplainer = flow
     if settings.classifier is not None:
-        explainer = explained_classifier(trainer, datamodule, settings, flow, stored, ckpt_path)
+        explainer = explained_over_data(trainer, datamodule, settings, flow, stored, ckpt_path)
     judges, notes = load_judges(
         explainer, settings.oracle, settings.autoencoders, settings.other_oracles
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from lightning_ecinn.blackbox import AskedOptions
 from lightning_ecinn.comparison.explained import FIGURE_9, check_methods
 from lightning_ecinn.datamodules.checks import SplitName, check_at_least
 
@@ -14,8 +15,8 @@ Baselines = Literal["black", "training images"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeatmapSettings:
-    """Which heatmaps of which images are compared.
+class HeatmapSettings(AskedOptions):
+    """Which heatmaps of which images are compared, and of which classifier beside the models.
 
     Args:
         methods: columns, names in ``lightning_ecinn.attribution.METHODS``.
@@ -41,5 +42,6 @@ class HeatmapSettings:
     num_baselines: int = 10
 
     def __post_init__(self) -> None:
+        self.check()
         check_methods(self.methods)
         check_at_least(1, count=self.count, measure=self.measure, num_baselines=self.num_baselines)
