@@ -7,6 +7,7 @@ from lightning_ecinn.datamodules.batches.settings import LoaderSettings
 from lightning_ecinn.datamodules.celeba_hq import CelebAHQ
 from lightning_ecinn.datamodules.checks import DataNotFoundError
 from lightning_ecinn.datamodules.faces import DrawnFaces
+from lightning_ecinn.datamodules.factors import Factor
 from lightning_ecinn.datamodules.fake_mnist import FakeMNIST
 from lightning_ecinn.datamodules.image_files import ImageFilesDataModule, LabelledFiles
 from lightning_ecinn.datamodules.image_folder import LabelledImages
@@ -17,6 +18,7 @@ __all__ = [
     "CelebAHQ",
     "DataNotFoundError",
     "DrawnFaces",
+    "Factor",
     "FakeMNIST",
     "ImageArrays",
     "ImageBatch",

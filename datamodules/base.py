@@ -32,6 +32,7 @@ from lightning_ecinn.datamodules.checks import (
     check_split,
     check_splits,
 )
+from lightning_ecinn.datamodules.factors import Factor
 from lightning_ecinn.plain_text import plain
 
 
@@ -173,6 +174,20 @@ class InMemoryDataModule(pl.LightningDataModule):
             bool (B, C, H, W) or (B, 1, H, W) on the device of `source`; None where it is unknown.
         """
         return None
+
+    def factors(self, split: SplitName, indices: Tensor) -> dict[str, Factor]:
+        """Return what images are made of, by name, the label's own factor first.
+
+        Known for made data only: there, an audit says what a classifier uses.
+
+        Args:
+            split: the split that the images are from.
+            indices: (B,) into the split, as batches hold them.
+
+        Returns:
+            Each factor switched in these images; none where none is known.
+        """
+        return {}
 
     def setup(self, stage: str | None = None) -> None:
         """Read what `stage` needs; the test images only to test, or to predict on them."""

@@ -17,6 +17,7 @@ from lightning_ecinn.datamodules.faces_parameters import (
     FaceParameters,
     draw_parameters,
 )
+from lightning_ecinn.datamodules.factors import Factor
 from lightning_ecinn.datamodules.readers.celeba import class_names
 from lightning_ecinn.progress import progress_bar
 
@@ -130,6 +131,16 @@ class DrawnFaces(InMemoryDataModule):
         images = self.dataset(split)[indices.cpu()].images
         changed = images != self.counterparts(split, indices)
         return changed.any(1, keepdim=True).to(source.device)
+
+    def factors(self, split: SplitName, indices: Tensor) -> dict[str, Factor]:
+        """Return the four attributes, the label's first: faces with each of them switched."""
+        images, faces = self.dataset(split)[indices.cpu()].images, self.parameters(split, indices)
+        found: dict[str, Factor] = {}
+        for name in sorted(ATTRIBUTES, key=lambda name: name != self.attribute):
+            k = ATTRIBUTES.index(name)
+            switched = self._drawn(faces.with_attribute(k, ~faces.attributes[:, k]))
+            found[name] = Factor(switched, (images != switched).any(1, keepdim=True))
+        return found
 
     @property
     def _column(self) -> int:

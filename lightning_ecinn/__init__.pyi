@@ -27,6 +27,7 @@ from .datamodules import (
     MNIST as MNIST,
     CelebAHQ as CelebAHQ,
     DrawnFaces as DrawnFaces,
+    Factor as Factor,
     FakeMNIST as FakeMNIST,
     InMemoryDataModule as InMemoryDataModule,
     LabelledImages as LabelledImages,

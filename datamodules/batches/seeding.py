@@ -2,7 +2,7 @@
 
 import numpy as np
 
-SPLIT, ORDER, SHIFT, FAKE_LABELS, FLIP, FACES, BALANCE = range(7)
+SPLIT, ORDER, SHIFT, FAKE_LABELS, FLIP, FACES, BALANCE, FAKE_SHORTCUTS = range(8)
 """Names of the streams: draws for different purposes stay independent under one seed."""
 
 

@@ -56,6 +56,9 @@ class EvaluateSettings(AskedOptions):
             real images of the same split and classes, at most 5,000 of each; 0 leaves it out. One
             takes about 15 seconds of a core for 5,000 digits; with two classes it is done for
             each direction too.
+        audit: whether to look at the mean change from class to class, how alike the changes of
+            different images are and, of made data, what the classifier uses; of up to 5,000
+            counterfactuals.
         pages: whether to write pages to play with the best, the worst and the failed
             counterfactuals, up to 8 images each.
         survival: whether to measure what survives of tilt, weight and size; by default of pictures
@@ -83,6 +86,7 @@ class EvaluateSettings(AskedOptions):
     bootstrap: int = 1000
     deletion: int = 64
     told_apart: int = 1
+    audit: bool = True
     pages: bool = True
     survival: bool | None = None
     batch_size: int = 100
@@ -118,21 +122,22 @@ def evaluate(
     explainer: AnyExplainer = flow
     if settings.classifier is not None:
         explainer = explained_over_data(trainer, datamodule, settings, flow, stored, ckpt_path)
-    judges, notes = load_judges(
+    judges, missing = load_judges(
         explainer, settings.oracle, settings.autoencoders, settings.other_oracles
     )
+    asked = explainer if isinstance(explainer, BlackBoxExplainer) else None
+    notes = missing if asked is None else [_asked_note(settings, ckpt_path), *missing]
     written = _written(settings, explainer, trainer, datamodule, ckpt_path)
     named = "split", "images", "targets", "count", "seed", "batch_size"
-    asked = explainer if isinstance(explainer, BlackBoxExplainer) else None
     data = EvaluationData(datamodule, **_of(settings, *named), asked=asked)
     wanted = _of(settings, "bootstrap", "deletion", "told_apart", "pages", "seed")
-    report = EvaluationReport(written, notes, **wanted)
+    report = EvaluationReport(written, notes, audited=settings.audit, **wanted)
     module = CounterfactualEvaluation(
         explainer,
         check_alphas(settings.alphas),
         judges,
         survival=written["survival"],
-        keep_pictures=settings.told_apart > 0,
+        keep_pictures=settings.told_apart > 0 or settings.audit,
     )
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     kept = [c for c in callbacks if not isinstance(c, BasePredictionWriter)]
@@ -141,6 +146,13 @@ def evaluate(
         trainer.predict(module, datamodule=data, return_predictions=False)
     finally:
         trainer.callbacks = callbacks  # type: ignore[attr-defined]
+
+
+def _asked_note(settings: EvaluateSettings, ckpt_path: str | None) -> str:
+    return (
+        f"The classifier is {settings.classifier}, explained through the flow of "
+        f"{ckpt_path or 'the module'}; log p is the flow's."
+    )
 
 
 def _has_survival(asked: bool | None, image_shape: tuple[int, ...]) -> bool:

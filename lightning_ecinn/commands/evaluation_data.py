@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from lightning_ecinn.blackbox import BlackBoxExplainer
-from lightning_ecinn.datamodules import InMemoryDataModule
+from lightning_ecinn.datamodules import Factor, InMemoryDataModule
 from lightning_ecinn.datamodules.batches.samplers import WholeBatchSampler
 from lightning_ecinn.datamodules.checks import SplitName
 from lightning_ecinn.evaluation import Pairs, choose_targets, read_images
@@ -133,6 +133,11 @@ class EvaluationData(pl.LightningDataModule):
             return None if mask is None else mask(source, target)
         ask = getattr(self.data, "changed_pixels", None)
         return None if ask is None else ask(self.split, index, source, target)
+
+    def factors(self, index: Tensor) -> dict[str, Factor]:
+        """What the images of numbers index (B,) are made of, where the data know it."""
+        ask = getattr(self.data, "factors", None)
+        return {} if ask is None or self.images else ask(self.split, index)
 
     def _predicted(self, asked: BlackBoxExplainer, count: int) -> np.ndarray:
         """What the classifier takes each image for."""

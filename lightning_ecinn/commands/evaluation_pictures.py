@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -40,7 +40,7 @@ from lightning_ecinn.figures import (
 )
 from lightning_ecinn.metrics import area
 
-__all__ = ["draw_evaluation", "draw_faithfulness"]
+__all__ = ["area_table", "draw_evaluation", "draw_faithfulness"]
 
 _PATHS = 256
 """Images whose posteriors along the path are drawn."""
@@ -209,3 +209,13 @@ def _first_pairs(
     images, _ = module.data.read(torch.from_numpy(rows["index"][chosen]))
     source, target = (torch.from_numpy(rows[name][chosen]) for name in ("source", "target"))
     return images.to(device), source.to(device), target.to(device)
+
+
+def area_table(heatmaps: Mapping[str, Any]) -> list[list[str]]:
+    """The areas that :func:`draw_faithfulness` found, for people."""
+    rows = [[f"area under the curve, {heatmaps['images']} images", "deletion", "insertion"]]
+    for name in heatmaps["deletion"]:
+        cells = [heatmaps[kind][name] for kind in ("deletion", "insertion")]
+        texts = [f"{c['mean']:.3f} [{c['low']:.3f}, {c['high']:.3f}]" for c in cells]
+        rows.append([name, *texts])
+    return rows

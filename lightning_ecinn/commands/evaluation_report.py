@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,14 @@ import pytorch_lightning as pl
 from lightning_ecinn.callbacks.loggers import log_numbers, log_table
 from lightning_ecinn.callbacks.new_files import save_new_text
 from lightning_ecinn.callbacks.prediction_writer import others_waiting
+from lightning_ecinn.commands.evaluation_audit import Audit, audit
 from lightning_ecinn.commands.evaluation_loop import CounterfactualEvaluation
 from lightning_ecinn.commands.evaluation_pages import write_pages
-from lightning_ecinn.commands.evaluation_pictures import draw_evaluation, draw_faithfulness
+from lightning_ecinn.commands.evaluation_pictures import (
+    area_table,
+    draw_evaluation,
+    draw_faithfulness,
+)
 from lightning_ecinn.commands.evaluation_realism import Realism, measure_realism
 from lightning_ecinn.evaluation import (
     Counts,
@@ -65,6 +70,7 @@ class _Found:
     notes: Sequence[str]
     survival: Sequence[Survival]
     directions: Mapping[str, Direction]
+    audit: Audit = field(default_factory=Audit)
 
     @property
     def every(self) -> list[Estimate]:
@@ -82,6 +88,7 @@ class EvaluationReport(pl.Callback):
         deletion: images of the deletion and insertion curves; 0 for none.
         told_apart: networks that tell counterfactuals of each step from real images; 0 for none.
         pages: whether pages of examples are written.
+        audited: whether mean changes are looked at, and what the classifier uses.
         seed: of the intervals and of these networks.
     """
 
@@ -94,6 +101,7 @@ class EvaluationReport(pl.Callback):
         deletion: int = 64,
         told_apart: int = 0,
         pages: bool = True,
+        audited: bool = True,
         seed: int = 0,
     ):
         self.settings = dict(settings)
@@ -102,6 +110,7 @@ class EvaluationReport(pl.Callback):
         self.deletion = deletion
         self.told_apart = told_apart
         self.pages = pages
+        self.audited = audited
         self.seed = seed
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -141,7 +150,10 @@ class EvaluationReport(pl.Callback):
             directions=by_direction(rows, names, module.explainer.class_names, **sampled),
         )
         settings = {"repeats": self.told_apart, "bootstrap": self.bootstrap, "seed": self.seed}
-        found = _with_realism(found, measure_realism(trainer, module, pictures, **settings))
+        if self.told_apart:
+            found = _with_realism(found, measure_realism(trainer, module, pictures, **settings))
+        seen = audit(trainer, module, pictures) if self.audited else Audit()
+        found = replace(found, audit=seen, notes=[*found.notes, *seen.notes])
         tables = _tables(found)
         _show(found, tables)
         failures = self._write(Path(trainer.default_root_dir), found, tables)
@@ -193,6 +205,7 @@ class EvaluationReport(pl.Callback):
             },
             "survival": survival_values(found.survival),
             "heatmaps": found.heatmaps,
+            "audit": found.audit.content,
             "notes": list(found.notes),
         }
 
@@ -237,15 +250,6 @@ def _words(reference: float, module: CounterfactualEvaluation) -> list[str]:
     ]  # fmt: skip
 
 
-def _area_table(heatmaps: Mapping[str, Any]) -> list[list[str]]:
-    rows = [[f"area under the curve, {heatmaps['images']} images", "deletion", "insertion"]]
-    for name in heatmaps["deletion"]:
-        cells = [heatmaps[kind][name] for kind in ("deletion", "insertion")]
-        texts = [f"{c['mean']:.3f} [{c['low']:.3f}, {c['high']:.3f}]" for c in cells]
-        rows.append([name, *texts])
-    return rows
-
-
 def _cells(one: Estimate) -> tuple[object, ...]:
     return one.alpha, one.measure, one.value, one.low, one.high, one.count
 
@@ -273,7 +277,8 @@ def _tables(found: _Found) -> list[Table]:
             for name, one in found.directions.items()
         ),
         *survival_tables(found.survival),
-        *([_area_table(found.heatmaps)] if found.heatmaps else []),
+        *([area_table(found.heatmaps)] if found.heatmaps else []),
+        *found.audit.tables,
     ]
 
 

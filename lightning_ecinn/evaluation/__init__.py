@@ -1,6 +1,7 @@
 """Measures of counterfactuals over many images: rows, averages, tables. No trainer here."""
 
 from lightning_ecinn.ecinn.alphas import alpha_name, check_alphas
+from lightning_ecinn.evaluation.audit import FactorUse, PairChange, factor_use, mean_changes
 from lightning_ecinn.evaluation.curves import (
     FAITHFUL_METHODS,
     direction_cosines,
@@ -56,7 +57,9 @@ __all__ = [
     "Counts",
     "Direction",
     "Estimate",
+    "FactorUse",
     "Judges",
+    "PairChange",
     "Pairs",
     "RealismSample",
     "Rows",
@@ -72,9 +75,11 @@ __all__ = [
     "estimates",
     "examples",
     "existing",
+    "factor_use",
     "faithfulness",
     "is_finite",
     "joined",
+    "mean_changes",
     "measured",
     "measures_of",
     "most_and_least",

@@ -27,7 +27,7 @@ ROOM = 2**27
 """Values of the pictures of each kind and step: of 256 x 256 in colour there are fewer, 682."""
 
 _STREAM = 1610_06545  # of the draws here, unlike those of targets
-_KEPT = ("index", "target", "step", "picture")
+_KEPT = ("index", "source", "target", "step", "picture")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,18 @@ _MOST_NUMBERS = 15
 """Directions between which the cosines have room to be written."""
 
 Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """Pictures (K, C, H, W), what is added from p to q, the classes' names, and the unit."""
+
+    pictures: Tensor
+    added: Mapping[Pair, Tensor]
+    names: Sequence[str]
+    unit: float
+
+
 _Words = tuple[str | None, str | None]
 """Title and note."""
 
@@ -46,10 +59,11 @@ def direction_atlas(
     pairs: Sequence[Pair],
     class_names: Sequence[str],
     *,
+    changes: Sequence[Tensor] | None = None,
     title: str | None = None,
     note: str | None = None,
 ) -> Figure:
-    """The picture of each class, and the differences between them, all with the same colours.
+    """The picture of each class, and what is added to them, all with the same colours.
 
     For every pair of three classes or more a matrix: the classes' pictures on the diagonal, in row
     p and column q what has to be added to p's picture to get q's. Otherwise a list of pairs: p, q,
@@ -57,8 +71,10 @@ def direction_atlas(
 
     Args:
         pictures: (K, C, H, W) in [0, 1], C = 1 or 3.
-        pairs: which (p, q), p < q.
+        pairs: which (p, q); p < q, without changes.
         class_names: K names.
+        changes: (C, H, W), what is added to p's picture for each pair; by default the difference of
+            the two pictures.
         title: text above everything; broken into lines where it is long.
         note: what else the reader has to know, below everything.
 
@@ -71,10 +87,17 @@ def direction_atlas(
             f"got {len(pairs)} pairs and pictures {tuple(pictures.shape)}."
         )
     classes = sorted({k for pair in pairs for k in pair})
-    is_matrix = len(classes) > 2 and len(pairs) == len(classes) * (len(classes) - 1) // 2
-    unit = heatmap_unit(torch.stack([(pictures[q] - pictures[p]).sum(0) for p, q in pairs]))
+    every = len(classes) * (len(classes) - 1)
+    if changes is None:
+        added = {(p, q): pictures[q] - pictures[p] for p, q in pairs}
+        added |= {(q, p): -change for (p, q), change in added.items()}
+    else:
+        added = dict(zip(pairs, changes, strict=True))
+    is_matrix = len(classes) > 2 and 2 * len(added) > every
+    unit = heatmap_unit(torch.stack([change.sum(0) for change in added.values()]))
     draw = _matrix if is_matrix else _list
-    return draw(pictures, pairs, list(map(drawable, class_names)), unit, (title, note))
+    shown = _Shown(pictures, added, list(map(drawable, class_names)), unit)
+    return draw(shown, pairs, (title, note))
 
 
 @verbatim
@@ -136,10 +159,9 @@ def _show_colours(axes: Axes, values: np.ndarray) -> None:
         spine.set_visible(False)
 
 
-def _matrix(
-    pictures: Tensor, pairs: Sequence[Pair], names: list[str], unit: float, words: _Words
-) -> Figure:
+def _matrix(shown: _Shown, pairs: Sequence[Pair], words: _Words) -> Figure:
     """Every pair, in row p and column q; both of the two directions."""
+    pictures, names = shown.pictures, shown.names
     classes = sorted({k for pair in pairs for k in pair})
     lines = [wrapped(names[k], _NAME_WIDTH, LABEL) for k in classes]
     name_width = 1.05 * max(text_width(line, LABEL) for one in lines for line in one)
@@ -157,19 +179,17 @@ def _matrix(
         _write(figure, (x, top), name, ha="center", va="bottom", rotation=90 if upright else 0)
         for j, q in enumerate(classes):
             place = left + j * pitch, y, _cell_width(pictures), _SIDE
-            _show_cell(figure, place, pictures, (p, q), unit)
+            _show_cell(figure, place, shown, (p, q))
     middle = left + (len(classes) * pitch - _GAP) / 2, top + head + 0.06
     _write(figure, middle, "target q", ha="center", va="bottom")
     _write(figure, (0.2, (bottom + top) / 2), "source p", ha="center", va="center", rotation=90)
-    _show_unit(figure, (left + len(classes) * pitch + 0.05, top - _GAP), unit)
+    _show_unit(figure, (left + len(classes) * pitch + 0.05, top - _GAP), shown.unit)
     return figure
 
 
-def _list(
-    pictures: Tensor, pairs: Sequence[Pair], names: list[str], unit: float, words: _Words
-) -> Figure:
+def _list(shown: _Shown, pairs: Sequence[Pair], words: _Words) -> Figure:
     """Some pairs, several in a row: p, q, and what has to be added to p's picture."""
-    cell = _cell_width(pictures)
+    cell, names = _cell_width(shown.pictures), shown.names
     labels = [f"{names[p]} → {names[q]}" for p, q in pairs]
     group = max(3 * (cell + _GAP), 1.05 * max(text_width(text, LABEL) for text in labels)) + 0.25
     columns = min(len(pairs), _PAIRS_PER_ROW)
@@ -180,10 +200,10 @@ def _list(
     for n, ((p, q), label) in enumerate(zip(pairs, labels, strict=True)):
         x, y = left + n % columns * group, bottom + (rows - 1 - n // columns) * pitch
         _write(figure, (x, y + _SIDE + 0.04), label, va="bottom")
-        for j, shown in enumerate(((p, p), (q, q), (p, q))):
-            _show_cell(figure, (x + j * (cell + _GAP), y, cell, _SIDE), pictures, shown, unit)
+        for j, pair in enumerate(((p, p), (q, q), (p, q))):
+            _show_cell(figure, (x + j * (cell + _GAP), y, cell, _SIDE), shown, pair)
     top = bottom + (rows - 1) * pitch + _SIDE
-    _show_unit(figure, (left + columns * group - 0.1, top), unit)
+    _show_unit(figure, (left + columns * group - 0.1, top), shown.unit)
     return figure
 
 
@@ -212,19 +232,18 @@ def _cell_width(pictures: Tensor) -> float:
 def _show_cell(
     figure: Figure,
     place: tuple[float, float, float, float],
-    pictures: Tensor,
+    shown: _Shown,
     pair: Pair,
-    unit: float,
 ) -> None:
-    """A class's picture, or the difference of two, at a place in inches."""
+    """A class's picture, or what is added from p to q, at a place in inches; empty without it."""
     width, height = figure.get_size_inches()
     x, y, run, rise = place
     axes = figure.add_axes((x / width, y / height, run / width, rise / height))
     p, q = pair
     if p == q:
-        show_picture(axes, pictures[p], "")
-    else:
-        values = (pictures[q] - pictures[p]).detach().double().sum(0).cpu() / unit
+        show_picture(axes, shown.pictures[p], "")
+    elif pair in shown.added:
+        values = shown.added[pair].detach().double().sum(0).cpu() / shown.unit
         axes.imshow(values.numpy(), cmap=BLUE_TO_RED, vmin=-1, vmax=1, interpolation="nearest")
     draw_frame(axes)
 
