@@ -22,6 +22,7 @@ from lightning_ecinn.comparison import (
     HeatmapSettings,
     explain_by,
     explains,
+    left_out,
     numbers_table,
     table_row,
 )
@@ -149,7 +150,10 @@ class HeatmapComparison(DrawsAtTheEnd):
             return
         assert isinstance(model, Explainer)
         names = model.class_names
-        self._others[given] = explained_classifier(trainer, self.settings, model, names)
+        asked = explained_classifier(trainer, self.settings, model, names)
+        self._others[given] = asked
+        for text in left_out(asked, given, self.settings.methods):
+            remark(trainer, text)
 
     def _explained(
         self,

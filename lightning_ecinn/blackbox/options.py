@@ -52,6 +52,7 @@ class AskedOptions:
         if self.means_images < 0:
             raise ValueError(f"--means_images is {self.means_images}; give 0 for all, or more.")
         if self.classifier is not None:
+            self._given_names()
             return
         for name, default in (
             ("classifier_classes", None),

@@ -27,6 +27,7 @@ from lightning_ecinn.comparison import (
     HeatmapSettings,
     explain_by,
     explains,
+    left_out,
     numbers_table,
     table_row,
 )
@@ -142,6 +143,8 @@ class Comparison:
         flow = Explainer(held, **stored_path(self.flow.settings, self.flow.path))
         given = flow, stored_in(self.flow), self.flow.path
         self.models.append(explained_over_data(trainer, datamodule, self.settings, *given))
+        for text in left_out(self.models[-1], self.names[-1], self.settings.methods):
+            remark(trainer, text)
         self.steps.append({})
         self.paths.append(str(self.settings.classifier))
 

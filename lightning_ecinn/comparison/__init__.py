@@ -7,6 +7,7 @@ from lightning_ecinn.comparison.explained import (
     check_methods,
     explain_by,
     explains,
+    left_out,
     table_row,
 )
 from lightning_ecinn.comparison.numbers import (
@@ -27,6 +28,7 @@ __all__ = [
     "check_methods",
     "explain_by",
     "explains",
+    "left_out",
     "numbers_table",
     "table_row",
 ]

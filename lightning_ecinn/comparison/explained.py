@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from lightning_ecinn.attribution import METHODS, Heatmap, attribute, posterior, why_not
+from lightning_ecinn.attribution import LABELS, METHODS, Heatmap, attribute, posterior, why_not
 from lightning_ecinn.blackbox import AnyExplainer, BlackBoxExplainer
 from lightning_ecinn.ecinn.explainer import Explainer
 from lightning_ecinn.figures import HeatmapRow, posterior_percent
@@ -25,6 +25,7 @@ __all__ = [
     "check_methods",
     "explain_by",
     "explains",
+    "left_out",
     "resized",
     "table_row",
 ]
@@ -167,6 +168,15 @@ def _with_counterfactuals(explained: Explained, model: AnyExplainer | nn.Module)
 def _on_cpu(heatmap: Heatmap) -> Heatmap:
     gap = heatmap.completeness_gap
     return Heatmap(heatmap.values.cpu(), heatmap.method, None if gap is None else gap.cpu())
+
+
+def left_out(model: AnyExplainer | nn.Module, name: str, methods: Sequence[str]) -> list[str]:
+    """Which methods have no heatmap of a classifier that is asked, and why: a sentence for each."""
+    found: dict[str, list[str]] = {}
+    for method in methods:
+        if reason := why_not(model, method):
+            found.setdefault(reason, []).append(LABELS[method])
+    return [f"{name}: no {', '.join(labels)}: {reason}." for reason, labels in found.items()]
 
 
 def check_methods(methods: Sequence[str]) -> None:
