@@ -68,10 +68,10 @@ class Audit:
         if self.factors:
             heading = [
                 "what is in the images", "answers that change with it, %",
-                "share of the change in its pixels, %", "of all pixels, %",
+                "share of the squared change in its pixels, %", "of all pixels, %",
             ]  # fmt: skip
             rows = [
-                [name, *(f"{100 * v:.1f}" for v in (use.answers, use.mass, use.area))]
+                [name, *(f"{100 * v:.1f}" for v in (use.answers, use.share, use.area))]
                 for name, use in self.factors.items()
             ]
             found.append([heading, *rows])

@@ -42,14 +42,15 @@ class FactorUse:
 
     Attributes:
         answers: share of the images whose predicted class changes when only this is switched.
-        mass: mean share of the counterfactuals' changes in its pixels.
+        share: mean share of the counterfactuals' squared changes in its pixels: squared, for what
+            hardly changes anywhere adds up to much.
         area: mean share of the pixels that these are.
         asked: images that were switched.
         explained: counterfactuals.
     """
 
     answers: float
-    mass: float
+    share: float
     area: float
     asked: int
     explained: int
@@ -101,7 +102,7 @@ def factor_use(before: Tensor, after: Tensor, changes: Tensor, pixels: Tensor) -
     """
     return FactorUse(
         answers=(before != after).double().mean().item(),
-        mass=heatmap_mass(changes, pixels.expand_as(changes)).mean().item(),
+        share=heatmap_mass(changes.square(), pixels.expand_as(changes)).mean().item(),
         area=pixels.double().mean().item(),
         asked=len(before),
         explained=len(changes),

@@ -124,6 +124,30 @@ def test_a_network_has_no_counterfactuals_and_a_flow_can_stand_below(trained, tm
         torch.testing.assert_close(a.image, b.image)
 
 
+ABOVE = """
+import torch
+def above(x):
+    return 9 * torch.stack((x[:, :, :4].mean((1, 2, 3)), x[:, :, 4:].mean((1, 2, 3))), 1)
+"""
+
+
+def test_a_classifier_of_somebodys_stands_below_with_its_own_ecinnh(trained, tmp_path, tables):
+    (tmp_path / "mine.py").write_text(ABOVE)
+    given = {"classifier": f"{tmp_path / 'mine.py'}:above", "classifier_classes": ["up", "down"]}
+    with pytest.warns(UserWarning, match="no DeepLiftSHAP: DeepLift's rules need"):
+        trainer(tmp_path, drawing(**given)).test(trained, datamodule=PlainBars(), verbose=False)
+    ((rows, _),) = tables
+    own, asked = rows[:2], rows[2:]
+    for a, b in zip(own, asked, strict=True):
+        torch.testing.assert_close(a.image, b.image)
+        assert b.label.split("\n")[1] in ("up", "down")
+        assert b.heatmaps[1] is not None
+        assert b.heatmaps[2] is None
+        if b.counterfactual is not None:
+            torch.testing.assert_close(b.heatmaps[0], b.counterfactual - b.image)
+    assert any(row.counterfactual is not None for row in asked)
+
+
 def test_without_means_the_other_methods_are_drawn(tmp_path, tables):
     there = trainer(tmp_path, drawing())
     with pytest.warns(UserWarning, match="No class means: heatmaps has no counterfactuals"):
@@ -140,6 +164,14 @@ def test_mistakes_are_said_before_training(tmp_path, trained):
     ):
         with pytest.raises(ValueError, match=message):
             trainer(tmp_path, drawing(**settings)).fit(network(), datamodule=PlainBars())
+    there = trainer(tmp_path, drawing(classifier="nowhere.onnx"))
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.onnx does not exist"):
+        there.fit(network(), datamodule=PlainBars())
+    there = trainer(tmp_path, drawing(classifier="nowhere.onnx"))
+    with pytest.raises(
+        ValueError, match="explained through the flow that is trained, and SmallCNN"
+    ):
+        there.fit(cnn(), datamodule=PlainBars())
     there = trainer(tmp_path, drawing(beside=["nowhere.ckpt"]))
     with pytest.raises(FileNotFoundError, match=r"nowhere\.ckpt"):
         there.fit(network(), datamodule=PlainBars())

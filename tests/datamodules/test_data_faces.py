@@ -197,3 +197,17 @@ def test_lipstick_changes_the_lips_alone():
 def test_mistakes(setting, value, words):
     with pytest.raises(ValueError, match=words):
         faces(**{setting: value})
+
+
+def test_factors_are_the_four_attributes_each_switched_alone():
+    data, indices = faces(attribute="Wearing_Lipstick"), torch.arange(5)
+    factors = data.factors("test", indices)
+    assert list(factors)[0] == "Wearing_Lipstick"
+    assert set(factors) == set(ATTRIBUTES)
+    images = data.dataset("test")[indices].images
+    own = factors["Wearing_Lipstick"]
+    assert torch.equal(own.switched, data.counterparts("test", indices))
+    for name, factor in factors.items():
+        changed = (factor.switched != images).any(1, keepdim=True)
+        assert torch.equal(factor.pixels, changed), name
+        assert factor.pixels.flatten(1).any(1).all(), name

@@ -106,3 +106,40 @@ def test_the_splits_keep_images_and_labels_together():
 def test_label_seed_is_checked():
     with pytest.raises(ValueError, match="label_seed is -1"):
         FakeMNIST(label_seed=-1)
+
+
+def test_without_a_shortcut_nothing_is_written_on_the_right(fakes, digits):
+    right = digits[False][0][:, :, :10, -1]
+    assert torch.equal(fakes[False][0][:, :, :10, -1], right)
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(1.0, 1, 1), (0.0, 0, 0), (0.7, 0.6, 0.8)])
+def test_a_shortcut_names_the_label_in_so_many_images(fakes, share, least, most):
+    images, labels = FakeMNIST(source="sample", shortcut=share).load(False)
+    assert torch.equal(labels, fakes[False][1])
+    right = images[:, 0, :10, -1]
+    assert ((right == 255).sum(1) == 1).all()
+    assert ((right == 0).sum(1) == 9).all()
+    assert least <= (right.argmax(1) == labels).float().mean() <= most
+    assert torch.equal(images[..., :-1], fakes[False][0][..., :-1])
+
+
+@pytest.mark.parametrize("shortcut", [None, 0.5])
+def test_factors_are_the_label_and_the_shortcut_each_switched_alone(shortcut):
+    data, indices = FakeMNIST(source="sample", shortcut=shortcut), torch.arange(6)
+    images, labels, _ = data.dataset("test")[indices]
+    factors = data.factors("test", indices)
+    assert list(factors) == ["label", *(["shortcut"] if shortcut else [])]
+    switched = factors["label"].switched
+    assert (switched[:, 0, :10, 0].argmax(1) == (labels + 1) % 10).all()
+    assert torch.equal(switched[..., 1:], images[..., 1:])
+    assert factors["label"].pixels.sum((1, 2, 3)).tolist() == [10] * 6
+    if shortcut:
+        other = factors["shortcut"].switched
+        assert torch.equal(other[..., :-1], images[..., :-1])
+        assert (other[:, 0, :10, -1].argmax(1) != images[:, 0, :10, -1].argmax(1)).all()
+
+
+def test_a_shortcut_is_a_share():
+    with pytest.raises(ValueError, match=r"shortcut"):
+        FakeMNIST(source="sample", shortcut=2.0)

@@ -53,4 +53,4 @@ def test_use_of_a_factor_in_answers_and_in_pixels():
     pixels[:, :, 0, 0] = True
     use = factor_use(torch.tensor([0, 1, 1, 0]), torch.tensor([1, 1, 1, 1]), changes, pixels)
     assert (use.answers, use.area, use.asked, use.explained) == (0.5, 0.25, 4, 2)
-    assert math.isclose(use.mass, (0.5 + 0) / 2)
+    assert math.isclose(use.share, (3 * 0.25 / (3 * 0.25 + 1.5**2) + 0) / 2)

@@ -104,6 +104,17 @@ def test_directions_without_an_angle_are_grey():
     assert axes.get_facecolor() == to_rgba("0.9")
 
 
+def test_changes_of_ones_own_take_the_place_of_differences():
+    pictures, changes = torch.zeros(3, 1, 4, 4), [torch.full((1, 4, 4), 0.5), torch.ones(1, 4, 4)]
+    figure = direction_atlas(pictures, [(0, 1), (1, 0)], ["a", "b", "c"], changes=changes)
+    shown = [axes.get_images()[0].get_array() for axes in figure.axes]
+    values = [float(array.max()) for array in shown if array.shape == (4, 4) and array.max() > 0]
+    assert sorted(values) == [0.5, 1]
+    every = [(p, q) for p in range(3) for q in range(3) if p != q][1:]  # one pair has none
+    matrix = direction_atlas(pictures, every, ["a", "b", "c"], changes=[changes[0]] * 5)
+    assert len([axes for axes in matrix.axes if not axes.get_images()]) == 1
+
+
 def test_mistakes_are_said_in_one_sentence():
     explainer = constructed(3)
     for draw in (latent_atlas, latent_cosines):
