@@ -1,4 +1,4 @@
-"""Lightning's Trainer with the subcommands `means`, `import-ibinn`, `compare` and `evaluate`."""
+"""Lightning's Trainer with our subcommands, such as `means`, `compare` and `figures`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pytorch_lightning.cli import SaveConfigCallback
 
 from lightning_ecinn.commands.compare import CompareSettings, Comparison
 from lightning_ecinn.commands.evaluate import EvaluateSettings, evaluate
+from lightning_ecinn.commands.figures import FiguresSettings, draw_figures
 from lightning_ecinn.commands.import_ibinn import ImportSettings, import_checkpoint
 from lightning_ecinn.commands.means import MeansSettings, save_with_means
 from lightning_ecinn.training import IBINN
@@ -34,7 +35,7 @@ _whole_numbers_first()
 
 
 class ECINNTrainer(pl.Trainer):
-    """Trains, and prepares, compares and measures checkpoints."""
+    """Trains, and prepares, compares, measures and draws checkpoints."""
 
     callbacks: list[pl.Callback]
 
@@ -96,6 +97,23 @@ class ECINNTrainer(pl.Trainer):
                 callback.setup(self, model, "compare")
         if self.is_global_zero:
             comparison.run(self, datamodule)
+
+    def figures(
+        self, model: pl.LightningModule, datamodule: pl.LightningDataModule, **options: Any
+    ) -> None:
+        """Draw the paper's figures, as far as the checkpoints can give them.
+
+        Args:
+            model: not used; the models are those of the checkpoints.
+            datamodule: the images.
+            **options: see :class:`FiguresSettings`.
+        """
+        settings = FiguresSettings(**options)
+        for callback in self.callbacks:
+            if isinstance(callback, SaveConfigCallback):  # as Lightning's own subcommands do
+                callback.setup(self, model, "figures")
+        if self.is_global_zero:
+            draw_figures(self, datamodule, settings)
 
     def evaluate(
         self,
