@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -104,16 +105,13 @@ def draw_figures(
             missing.append(f"Figure {number} is left out: {error}")
             continue
         drawn.append(figures)
-        path = save_new(
-            folder / f"figure-{number}.png", lambda file, one=figures[0]: _png(one, file)
-        )
+        path = save_new(folder / f"figure-{number}.png", partial(_png, figures[0]))
         print(plain(f"Wrote {path}"), flush=True)
     if not drawn:
         raise ValueError(" ".join(missing))
+    first = [pages[0] for pages in drawn]
     further = [page for pages in drawn for page in pages[1:]]
-    path = save_new(
-        folder / "figures.pdf", lambda file: _pdf([*(p[0] for p in drawn), *further], file)
-    )
+    path = save_new(folder / "figures.pdf", partial(_pdf, [*first, *further]))
     print("\n".join(map(plain, (f"Wrote {path}", *missing))), flush=True)
 
 

@@ -52,8 +52,8 @@ class PaperModels:
         self.trainer = trainer
         self.split = split
         self.data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        self.names = name_models(paths)
         self.betas: list[float | None] = [one.settings.get("beta") for one in checkpoints]
+        self.names = _names(paths, self.betas)
         self._accuracies: dict[int, float] = {}
         self.configs = [one.config for one in checkpoints]
         if not self.fits(0):
@@ -110,6 +110,14 @@ class PaperModels:
             predicted = posterior(self.all[number], images).argmax(1).cpu()
             self._accuracies[number] = float((predicted == labels).float().mean())
         return self._accuracies[number]
+
+
+def _names(paths: Sequence[str], betas: Sequence[float | None]) -> list[str]:
+    """Of models; those of one experiment, as a sweep's, by what tells them apart."""
+    experiments = [name_models([path])[0] for path in paths]
+    if len(set(experiments)) < len(paths) == len(set(betas)) and None not in betas:
+        return [f"{one}, β = {beta:g}" for one, beta in zip(experiments, betas, strict=True)]
+    return name_models(paths)
 
 
 def _explainer(checkpoint: Checkpoint, device: torch.device) -> Any:

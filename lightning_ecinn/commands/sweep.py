@@ -96,8 +96,10 @@ def read_sweep(folder: Path) -> Sweep:
     try:
         content = json.loads((folder / SWEEP).read_text())
         runs = [Run(**run) for run in content["runs"]]
+        if [run.name for run in runs] != [run.name for run in _runs(content["grid"])]:
+            raise ValueError("its runs are not those of its grid")
         return Sweep(folder, list(content["fit"]), dict(content["grid"]), runs)
-    except (OSError, TypeError, KeyError, ValueError):
+    except (OSError, AttributeError, TypeError, KeyError, ValueError):
         raise ValueError(
             f"{plain(str(folder))} is no folder of a sweep: it has no {SWEEP} that can be read; "
             "give one that `sweep` wrote into."

@@ -151,7 +151,9 @@ def test_figure_9_asks_all_models_the_same_question(betas, bars):
     data = MNIST(root=str(bars), val_size=20)
     paths = [str(path) for path in sorted(betas.glob("*/checkpoints/best.ckpt"))]
     both = models(data, *paths)
-    said = re.findall(r"\d → \d", texts(DRAWN["9"](both, 0, 0, "")))
+    written = texts(DRAWN["9"](both, 0, 0, ""))
+    assert "smoke, β = 0.5" in written
+    said = re.findall(r"\d → \d", written)
     assert len(said) == 2
     assert said[0] == said[1]
 

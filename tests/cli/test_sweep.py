@@ -126,6 +126,21 @@ def test_another_sweep_in_its_folder_is_refused(words, said, fits, tmp_path, cap
     assert not fits.commands
 
 
+@pytest.mark.parametrize("text", ["{", "[]", '{"fit": [], "grid": {}, "runs": [{"name": "../x"}]}'])
+def test_a_damaged_note_of_a_sweep_is_refused(text, tmp_path):
+    (tmp_path / "sweep.json").write_text(text)
+    with pytest.raises(ValueError, match="is no folder of a sweep"):
+        read_sweep(tmp_path)
+
+
+def test_a_stranger_cannot_lead_runs_elsewhere(tmp_path):
+    sweep = Sweep(tmp_path, [], {"model.beta": ["1", "2"]})
+    sweep.runs[0].name = "../elsewhere"
+    sweep.save()
+    with pytest.raises(ValueError, match="is no folder of a sweep"):
+        read_sweep(tmp_path)
+
+
 def test_a_folder_of_something_else_stays_as_it_is(fits, tmp_path, capsys):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(SystemExit):
