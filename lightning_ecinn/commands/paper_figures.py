@@ -143,7 +143,7 @@ def _figure_10(models: PaperModels, seed: int, turn: int, heading: str) -> Figur
         captions.append(f"β = {models.betas[number]:g}\n{share:.2f} % correct")
     name = models.all[chosen[0]].class_names[target]
     count = f"{len(labels):,} {models.split} images"
-    title = f"{heading}: all to {name}, convincing step α₁; above, β and accuracy on {count}"
+    title = f"{heading}: all to {name}, step α₁; above, β and share of {count}"
     return picture_squares(squares, captions, title=title)
 
 
