@@ -175,9 +175,7 @@ class ECINNCLI(LightningCLI):
         """Find "last" and "best", and check that a checkpoint and the network fit."""
         command, options, module = self.config.subcommand, self._options, self._module
         if command in SEVERAL:
-            options.ckpt_path = (
-                find_ckpt_paths(options) if command == "figures" else options.ckpt_path
-            )
+            options.ckpt_path = find_ckpt_paths(options)
             return
         if command == "fit" and options.ckpt_path is None:
             self._go_on_if_requeued(options)
