@@ -90,6 +90,7 @@ class CounterfactualGrid(ExplainsAtTheEnd):
         self.seed = seed
         self.magnify = magnify
         self.name = name or self._default_name()
+        self._heading = ""
         self._asked = self._missing = 0
         """Counterfactuals that the picture is to show, and those of them that do not exist."""
 
@@ -107,9 +108,31 @@ class CounterfactualGrid(ExplainsAtTheEnd):
 
     def draw_explained(self, trainer: pl.Trainer, module: IBINN) -> None:
         """Draw, if there is something to draw with."""
-        self._asked = self._missing = 0
+        log_figure(
+            trainer, self.figure(trainer, module.explainer), self.name, section="counterfactuals"
+        )
+
+    def figure(
+        self,
+        trainer: pl.Trainer,
+        explainer: Explainer,
+        images: CorrectImages | None = None,
+        heading: str = "",
+    ) -> Figure:
+        """The picture; what it lacks is remarked upon.
+
+        Args:
+            trainer: knows the images.
+            explainer: has class means.
+            images: to choose from, in their order; by default of `split` and `seed`.
+            heading: begins the title.
+
+        Raises:
+            NothingToDrawError: says why there is no picture.
+        """
+        self._asked, self._missing, self._heading = 0, 0, heading
         with torch.inference_mode():
-            figure = self._figure(trainer, module.explainer)
+            figure = self._figure(trainer, explainer, images)
         if self._asked and self._missing == self._asked:
             raise NothingToDrawError(f"No step leads to any of its {self._asked} counterfactuals.")
         if self._missing:
@@ -117,7 +140,7 @@ class CounterfactualGrid(ExplainsAtTheEnd):
                 trainer,
                 f"{self.name}: no step leads to {self._missing} of {self._asked} counterfactuals.",
             )
-        log_figure(trainer, figure, self.name, section="counterfactuals")
+        return figure
 
     def _default_name(self) -> str:
         detail = {
@@ -129,9 +152,11 @@ class CounterfactualGrid(ExplainsAtTheEnd):
         name = f"{self.selection}-{detail.get(self.selection, pair)}"
         return f"counterfactuals-{name}".replace("_", "-")
 
-    def _figure(self, trainer: pl.Trainer, explainer: Explainer) -> Figure:
+    def _figure(
+        self, trainer: pl.Trainer, explainer: Explainer, images: CorrectImages | None
+    ) -> Figure:
         try:
-            images = CorrectImages(trainer, explainer, self.split, self.seed)
+            images = images or CorrectImages(trainer, explainer, self.split, self.seed)
             return getattr(self, f"_{self.selection}")(images, explainer)
         except LookupError as error:
             raise NothingToDrawError(error.args[0]) from None
@@ -221,6 +246,7 @@ class CounterfactualGrid(ExplainsAtTheEnd):
 
     def _grid(self, pictures: list[list[Tensor | None]], title: str = "", **labels: Any) -> Figure:
         """The pictures, with a title that says what the numbers are."""
+        title = ": ".join(filter(None, (self._heading, title)))
         title = f"{title}; below" if title else "Below"
         title = f"{title} each picture: p(target) of the picture as shown"
         gap = 0.05 if self.magnify is None else 0.15

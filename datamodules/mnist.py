@@ -67,13 +67,18 @@ class MNIST(InMemoryDataModule):
         self.source = source
         self.root = Path(root).expanduser().absolute()
 
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether the images can be read without downloading them."""
+        return self.source == "sample" or not _missing(self.root)
+
     def prepare_data(self) -> None:
         """Download the full data unless it is there.
 
         Raises:
             DataNotFoundError: it is not there and cannot be downloaded.
         """
-        if self.source == "full" and _missing(self.root):
+        if not self.is_at_hand:
             _download_or_explain(self.root)
 
     def load(self, train: bool) -> tuple[Tensor, Tensor]:

@@ -14,6 +14,8 @@ COMMANDS = {
     "explain": "counterfactuals of your own picture files",
     "evaluate": "measure counterfactuals over a data set",
     "compare": "heatmaps of several models side by side (Figure 9)",
+    "sweep": "a fit for each value of an option, and a table of them",
+    "figures": "the paper's figures of a trained model, or of several",
     "validate": "losses and accuracy on the validation images",
     "test": "losses, accuracy and validity on the test images, and the pictures",
     "predict": "counterfactuals of a data split, into one .npz file",

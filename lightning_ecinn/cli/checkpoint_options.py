@@ -13,7 +13,7 @@ from lightning_ecinn.models.published import Published, published_dropouts
 from lightning_ecinn.runs import find_checkpoint
 from lightning_ecinn.training.shared import DESCRIPTION
 
-__all__ = ["find_ckpt_path", "fit_to_checkpoint", "fit_to_published"]
+__all__ = ["find_ckpt_path", "find_ckpt_paths", "fit_to_checkpoint", "fit_to_published"]
 
 
 def find_ckpt_path(options: Namespace, is_fit: bool) -> None:
@@ -47,6 +47,17 @@ def find_ckpt_path(options: Namespace, is_fit: bool) -> None:
     else:
         path = given_checkpoint(which)
     options.ckpt_path = str(path)
+
+
+def find_ckpt_paths(options: Namespace) -> list[str]:
+    """The paths of several checkpoints; see :func:`find_ckpt_path` for their names and errors."""
+    found = []
+    for which in options.ckpt_path:
+        one = options.clone()
+        one.ckpt_path = which
+        find_ckpt_path(one, is_fit=False)
+        found.append(one.ckpt_path)
+    return found
 
 
 def fit_to_checkpoint(

@@ -33,6 +33,7 @@ from lightning_ecinn.callbacks.progress_lines import lines_if_no_terminal
 from lightning_ecinn.callbacks.run import CHECKPOINT
 from lightning_ecinn.cli.checkpoint_options import (
     find_ckpt_path,
+    find_ckpt_paths,
     fit_to_checkpoint,
     fit_to_published,
 )
@@ -45,7 +46,7 @@ from lightning_ecinn.cli.requeued import find_stopped_run
 from lightning_ecinn.cli.save_config import SaveConfig
 from lightning_ecinn.cli.trainer import ECINNTrainer
 from lightning_ecinn.cli.within import EpochsWithin, counts_epochs
-from lightning_ecinn.cli.words import PROGRAM
+from lightning_ecinn.cli.words import PROGRAM, SEVERAL
 from lightning_ecinn.commands.unbuilt import UnbuiltModule
 from lightning_ecinn.interruption import Interrupted, find_job
 from lightning_ecinn.runs import new_run_folder
@@ -93,8 +94,8 @@ class ECINNCLI(LightningCLI):
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
-        """Lightning's, two that prepare checkpoints, one that compares and one that measures."""
-        ours = (*PREPARING, "compare", "evaluate")
+        """Lightning's, two that prepare checkpoints, and those that compare, measure and draw."""
+        ours = (*PREPARING, "compare", "evaluate", "figures")
         return LightningCLI.subcommands() | {name: {"model", "datamodule"} for name in ours}
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
@@ -173,7 +174,8 @@ class ECINNCLI(LightningCLI):
     def _parse_ckpt_path(self) -> None:
         """Find "last" and "best", and check that a checkpoint and the network fit."""
         command, options, module = self.config.subcommand, self._options, self._module
-        if command == "compare":  # has checkpoints of its own
+        if command in SEVERAL:
+            options.ckpt_path = find_ckpt_paths(options)
             return
         if command == "fit" and options.ckpt_path is None:
             self._go_on_if_requeued(options)
@@ -212,13 +214,14 @@ class ECINNCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Find what is null; give the run its folder, and all that writes files a place in it."""
         options = self._options
-        if self.config.subcommand != "compare":  # builds no network but those of checkpoints
+        if self.config.subcommand not in SEVERAL:  # build no network but those of checkpoints
             is_fit = self.config.subcommand == "fit"
             self._found = fill_from_data(options, self._module, is_fit)
-        if self.config.subcommand in PREPARING:
+        if self.config.subcommand in (*PREPARING, "figures"):
             options.trainer.logger = False  # there is nothing to log
         is_first = getattr(rank_zero_only, "rank", 0) == 0
-        root = options.trainer.default_root_dir
+        out = options.out if self.config.subcommand == "figures" else None
+        root = out or options.trainer.default_root_dir
         self.run_folder = new_run_folder(options.experiment, root, make=is_first)
         options.trainer.default_root_dir = str(self.run_folder)
         os.environ.setdefault("WANDB_DATA_DIR", str(self.run_folder / "wandb"))
@@ -234,7 +237,7 @@ class ECINNCLI(LightningCLI):
         """Build everything but a network that is not used: that of a checkpoint is."""
         command, options = self.config.subcommand, self._options
         is_asked = command == "evaluate" or options.get("classifier") is not None
-        if command != "compare" and (not is_asked or options.ckpt_path is None):
+        if command not in SEVERAL and (not is_asked or options.ckpt_path is None):
             super().instantiate_classes()
             return
         model = options.model

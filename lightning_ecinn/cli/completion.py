@@ -58,9 +58,13 @@ def _parser(schema: Mapping[str, Any]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers()
     for name, purpose in COMMANDS.items():
         command = commands.add_parser(name, help=purpose)
-        if name not in schema["x-commands"]:
+        known_as = {"sweep": "fit"}.get(name, name)  # it takes all options of `fit`
+        if name == "sweep":
+            command.add_argument("--out", help="folder of the sweep")
+        if known_as not in schema["x-commands"]:
             continue
-        for option, own in {**settings_of(schema, name), **_of_classes(schema, name)}.items():
+        settings = {**settings_of(schema, known_as), **_of_classes(schema, known_as)}
+        for option, own in settings.items():
             text = own.get("description", "").split(". ")[0].replace("%", "%%").replace("\n", " ")
             command.add_argument(f"--{option}", choices=choices_of(own) or None, help=text)
     return parser

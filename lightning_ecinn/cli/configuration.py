@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,13 @@ from lightning_ecinn.cli.config_files import find_config, read_config
 from lightning_ecinn.cli.earlier import translate
 from lightning_ecinn.cli.options import check_name
 from lightning_ecinn.cli.words import find_values
+from lightning_ecinn.commands.sweep import sweep_checkpoints
 from lightning_ecinn.models.checkpoints import KINDS, read_checkpoint
 from lightning_ecinn.runs import CONFIG, find_checkpoint
 
 __all__ = ["add_configuration", "find_configuration"]
 
-_COMMANDS = ("validate", "test", "predict", "means", "compare", "evaluate")
+_COMMANDS = ("validate", "test", "predict", "means", "compare", "evaluate", "figures")
 _COMMON = (
     "seed_everything",
     "experiment",
@@ -51,6 +53,8 @@ def add_configuration(args: ArgsType) -> ArgsType:
         return args
     command, *words = args
     checkpoints = find_values(words, "--ckpt_path")
+    if command == "figures" and not checkpoints:
+        checkpoints = [json.dumps(sweep_checkpoints(one)) for one in find_values(words, "--sweep")]
     files = [find_config(value).content for value in find_values(words, "--config")]
     if not checkpoints or any(_is_complete(content) for content in files):
         return args
@@ -81,7 +85,10 @@ def _refuse(checkpoints: Sequence[Path]) -> None:
 def _checkpoints(given: str, words: Sequence[str], files: Sequence[dict[str, Any]]) -> list[Path]:
     """The checkpoints that are meant."""
     if given.startswith("["):
-        return [shipped.resolve(str(one)).absolute() for one in yaml.safe_load(given)]
+        several = list(map(str, yaml.safe_load(given)))
+        if several[:1] not in (["last"], ["best"]):
+            return [shipped.resolve(one).absolute() for one in several]
+        given = several[0]
     if given not in ("last", "best"):
         return [shipped.resolve(given).absolute()]
     named = [file["experiment"] for file in files if "experiment" in file]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lightning_ecinn.cli.known import known
-from lightning_ecinn.cli.words import PROGRAM
+from lightning_ecinn.cli.words import PROGRAM, SEVERAL
 
 __all__ = ["choices_of", "classes_of", "command_help", "settings_of"]
 
@@ -33,6 +33,15 @@ _ABOUT = {
             "evaluate --ckpt_path pretrained:mnist",
             "evaluate --ckpt_path best --config mnist.yaml --alphas tipping star",
             "evaluate --ckpt_path pretrained:mnist --split val --count 1000",
+        ),
+    ),
+    "figures": (
+        "Draw the paper's figures, as far as a model, or several, can give them: PNG, and one PDF\n"
+        "with all of them and further samples. Of the others it is said what they would take.",
+        (
+            "figures --ckpt_path pretrained:mnist",
+            "figures --ckpt_path pretrained:fake_mnist --figure 3 4 --out fake",
+            "figures --sweep runs/mnist_small-sweep/<time> --figure 10",
         ),
     ),
     "compare": (
@@ -166,7 +175,7 @@ def settings_of(schema: Mapping[str, Any], command: str) -> dict[str, Any]:
         group, _, inner = name.rpartition(".")
         place = schema["properties"][group]["properties"] if group else schema["properties"]
         found[name] = own or place[inner]
-    if command != "compare":
+    if command not in SEVERAL:
         found["ckpt_path"] = {"description": _CHECKPOINT}
     if "weights_only" in found:
         found["weights_only"] = _in_short(found["weights_only"])

@@ -91,6 +91,11 @@ def _run(args: ArgsType) -> ECINNCLI | None:
 
         workspace(given[1:])
         return None
+    if given[:1] == ["sweep"]:
+        from lightning_ecinn.cli.sweep import sweep
+
+        sweep(given[1:])
+        return None
     if given[:1] == ["schema"]:
         print_schema(given[1:])
         return None

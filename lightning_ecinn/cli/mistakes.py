@@ -15,7 +15,7 @@ from lightning_ecinn.cli.config_files import find_config
 from lightning_ecinn.cli.errors import closest, one_line
 from lightning_ecinn.cli.known import known
 from lightning_ecinn.cli.parsing import is_debugging
-from lightning_ecinn.cli.words import find_values
+from lightning_ecinn.cli.words import SEVERAL, find_values
 
 __all__ = ["refuse_mistakes"]
 
@@ -76,9 +76,14 @@ def _options(words: Sequence[str]) -> Iterator[tuple[str, str, str]]:
 
 def _check_files(command: str, words: Sequence[str]) -> None:
     """Checkpoints that are not there."""
+    if command == "figures" and not find_values(words, "--ckpt_path", "--sweep", "--config"):
+        raise ValueError(
+            "figures: there is nothing to draw. Give --ckpt_path PATH of a model, or of several, "
+            "or --sweep FOLDER."
+        )
     for path in find_values(words, "--path")[-1:] if command == "import_ibinn" else ():
         shipped.existing(path, "give a file saved by the published IB-INN code")
-    for path in find_values(words, "--ckpt_path")[-1:] if command != "compare" else ():
+    for path in find_values(words, "--ckpt_path")[-1:] if command not in SEVERAL else ():
         if path in ("last", "best", "auto", "null", ""):
             continue
         if command == "fit":

@@ -1,4 +1,4 @@
-"""Lightning's Trainer with the subcommands `means`, `import-ibinn`, `compare` and `evaluate`."""
+"""Lightning's Trainer with our subcommands, such as `means`, `compare` and `figures`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from lightning_ecinn.blackbox import AskedOptions
 from lightning_ecinn.commands.asked import explained_by_checkpoint
 from lightning_ecinn.commands.compare import CompareSettings, Comparison
 from lightning_ecinn.commands.evaluate import EvaluateSettings, evaluate
+from lightning_ecinn.commands.figures import FiguresSettings, draw_figures
 from lightning_ecinn.commands.import_ibinn import ImportSettings, import_checkpoint
 from lightning_ecinn.commands.means import MeansSettings, save_asked, save_with_means
 from lightning_ecinn.commands.predict import BlackBoxPrediction
@@ -37,7 +38,7 @@ _whole_numbers_first()
 
 
 class ECINNTrainer(pl.Trainer):
-    """Trains, and prepares, compares and measures checkpoints."""
+    """Trains, and prepares, compares, measures and draws checkpoints."""
 
     callbacks: list[pl.Callback]
 
@@ -137,6 +138,23 @@ class ECINNTrainer(pl.Trainer):
         return super().predict(
             model, dataloaders, datamodule, return_predictions, ckpt_path, weights_only
         )
+
+    def figures(
+        self, model: pl.LightningModule, datamodule: pl.LightningDataModule, **options: Any
+    ) -> None:
+        """Draw the paper's figures, as far as the checkpoints can give them.
+
+        Args:
+            model: not used; the models are those of the checkpoints.
+            datamodule: the images.
+            **options: see :class:`FiguresSettings`.
+        """
+        settings = FiguresSettings(**options)
+        for callback in self.callbacks:
+            if isinstance(callback, SaveConfigCallback):  # as Lightning's own subcommands do
+                callback.setup(self, model, "figures")
+        if self.is_global_zero:
+            draw_figures(self, datamodule, settings)
 
     def evaluate(
         self,

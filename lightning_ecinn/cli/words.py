@@ -12,14 +12,27 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pytorch_lightning.cli import ArgsType
 
-__all__ = ["PROGRAM", "find_values", "go_on_command", "normalise", "typed", "without_values"]
+__all__ = [
+    "PROGRAM",
+    "SEVERAL",
+    "find_values",
+    "go_on_command",
+    "long_word",
+    "normalise",
+    "typed",
+    "without_values",
+]
 
 PROGRAM = "python -m lightning_ecinn"
+
+SEVERAL = ("compare", "figures")
+"""Subcommands of several checkpoints."""
 
 _CLASSES = "--classifier_classes"
 _LISTS = {
     "compare": ("--ckpt_path", "--names", "--methods", _CLASSES),
     "evaluate": ("--alphas", _CLASSES),
+    "figures": ("--ckpt_path", "--figure"),
     "means": (_CLASSES,),
     "predict": (_CLASSES,),
 }
@@ -57,7 +70,7 @@ def normalise(args: ArgsType) -> ArgsType:
             f"{words[0]} comes before the subcommand: give that first, as in fit --config "
             "mnist.yaml"
         )
-    command, rest = words[0].replace("-", "_"), [_long(word) for word in words[1:]]
+    command, rest = words[0].replace("-", "_"), [long_word(word) for word in words[1:]]
     if command in _LISTS:
         rest = _with_lists(rest, _LISTS[command])
     if command == "import_ibinn":
@@ -114,7 +127,8 @@ def _in_order(words: Sequence[str]) -> list[str]:
     return [word for part in parts for word in part]
 
 
-def _long(word: str) -> str:
+def long_word(word: str) -> str:
+    """An option by its own name: ``-cmnist.yaml`` is ``--config=mnist.yaml``."""
     if word.startswith("-c") and word[2:3] not in ("", "="):  # -cmnist.yaml
         return f"--config={word[2:]}"
     name, is_joined, value = word.partition("=")

@@ -13,6 +13,7 @@ from lightning_ecinn.figures.latent_view import LatentMap, LatentPath, latent_ma
 from lightning_ecinn.figures.matrices import class_matrix, correlation_matrices
 from lightning_ecinn.figures.panel import PanelPrinter, PanelRow, counterfactual_panel
 from lightning_ecinn.figures.pixels import heatmap_pixels, picture_pixels
+from lightning_ecinn.figures.squares import picture_squares
 from lightning_ecinn.figures.tables import as_csv, as_json, as_markdown, text_table
 from lightning_ecinn.figures.text import posterior_percent
 
@@ -39,6 +40,7 @@ __all__ = [
     "magnified",
     "picture_grid",
     "picture_pixels",
+    "picture_squares",
     "pixels_png",
     "plausibility_examples",
     "posterior_paths",

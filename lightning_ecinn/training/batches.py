@@ -173,10 +173,15 @@ class CorrectImages:
     ):
         self.images, self.labels = read_first_images(trainer, split, limit=2000)
         predicted = posterior(model, self.images).argmax(1).cpu()
-        order = torch.randperm(len(self.labels), generator=torch.Generator().manual_seed(seed))
-        self.order = order[(predicted == self.labels)[order]]
+        self.is_correct = predicted == self.labels
+        self.shuffle(seed)
         names = getattr(model, "class_names", None)
         self.names = names or tuple(map(str, range(int(self.labels.max()) + 1)))
+
+    def shuffle(self, seed: int) -> None:
+        """Draw the order anew: what one call with that seed gives."""
+        order = torch.randperm(len(self.labels), generator=torch.Generator().manual_seed(seed))
+        self.order = order[self.is_correct[order]]
 
     def of(self, label: int, count: int) -> Tensor:
         """The first `count` images of a class.

@@ -1,6 +1,7 @@
 """What a shell completes: commands, options, choices."""
 
 import builtins
+import re
 import subprocess
 
 import pytest
@@ -22,6 +23,9 @@ def test_bash_understands_the_script_and_knows_commands_options_and_choices(caps
     )
     said = subprocess.run(["bash", "-c", asked], cwd=tmp_path, capture_output=True, text=True)
     assert said.stdout.split() == ["--trainer.max_epochs"]
+    offered = dict(re.findall(r"_shtab_lightning_ecinn_(\w+)_option_strings=\((.*)\)", script))
+    assert {"--out", "--model.beta"} <= {*offered["sweep"].split()}
+    assert {"--figure", "--out", "--sweep"} <= {*offered["figures"].split()}
 
 
 def test_another_shell_is_refused(capsys):

@@ -50,6 +50,8 @@ from lightning_ecinn.cli.main import main
 for words in (["fit", "--help"], ["evaluate", "-h"], ["explain", "--help"], ["fit"],
               ["fit", "--config", "mnist.yaml", "--model.betta", "1"],
               ["explain", "--ckpt_path", "nowhere.ckpt", "x.png"],
+              ["sweep", "--help"], ["sweep", "--config", "mnist.yaml", "--model.betta", "1", "2"],
+              ["figures", "--help"], ["figures", "--figure", "5"],
               ["predict", "--ckpt_path", "nowhere.ckpt"]):
     try:
         main(words)
@@ -61,7 +63,9 @@ assert not slow & set(sys.modules), slow & set(sys.modules)
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True)
 
 
-@pytest.mark.parametrize("command", sorted({*COMMANDS} - {"explain", "schema", "workspace"}))
+@pytest.mark.parametrize(
+    "command", sorted({*COMMANDS} - {"explain", "schema", "sweep", "workspace"})
+)
 def test_help_of_every_command(command):
     said = command_help(normalise([command, "--help"]))
     assert said.startswith(f"usage: python -m lightning_ecinn {command} ")
