@@ -202,7 +202,7 @@ def test_mistakes(setting, value, words):
 def test_factors_are_the_four_attributes_each_switched_alone():
     data, indices = faces(attribute="Wearing_Lipstick"), torch.arange(5)
     factors = data.factors("test", indices)
-    assert list(factors)[0] == "Wearing_Lipstick"
+    assert next(iter(factors)) == "Wearing_Lipstick"
     assert set(factors) == set(ATTRIBUTES)
     images = data.dataset("test")[indices].images
     own = factors["Wearing_Lipstick"]
