@@ -54,7 +54,7 @@ class HeatmapComparison(DrawsAtTheEnd):
     the loggers and metrics.json: ``completeness_gap``, the median share by which a heatmap's sum
     misses what it has to explain; ``incomplete``, the share of images where that is above
     ``COMPLETENESS_LIMIT``; ``mass``, where the data know the truth, the mean share of
-    abs(heatmap) in the right pixels.
+    abs(heatmap) in the right pixels; ``noise``, total variation over L1 norm.
 
     A classifier that is given by ``classifier`` is explained through the trained flow, in further
     rows: ECINNh beside the other methods' heatmaps of the same network.

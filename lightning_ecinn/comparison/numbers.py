@@ -13,7 +13,7 @@ from torch import Tensor
 from lightning_ecinn.attribution import COMPLETENESS_LIMIT, LABELS
 from lightning_ecinn.comparison.explained import Explained, resized
 from lightning_ecinn.figures import text_table
-from lightning_ecinn.metrics import MeanMeasure, heatmap_correlation, heatmap_mass
+from lightning_ecinn.metrics import MeanMeasure, heatmap_correlation, heatmap_mass, heatmap_noise
 
 __all__ = ["HeatmapCorrelations", "HeatmapNumbers", "numbers_table"]
 
@@ -27,6 +27,7 @@ class HeatmapNumbers:
         self.methods = tuple(methods)
         self._gaps: dict[str, list[float]] = {method: [] for method in methods}
         self._masses = {method: _mean_of(heatmap_mass) for method in methods}
+        self._noises = {method: _mean_of(heatmap_noise) for method in methods}
 
     def update(self, explained: Explained, mask: Tensor | None = None) -> None:
         """Add images.
@@ -40,6 +41,8 @@ class HeatmapNumbers:
             if heatmap.completeness_gap is not None:
                 gaps = heatmap.completeness_gap[has]
                 self._gaps[method] += gaps[gaps.isfinite()].tolist()
+            if has.any():
+                self._noises[method].update(heatmap.values[has])
             if mask is not None:
                 inside = mask.expand_as(heatmap.values).cpu()
                 self._masses[method].update(heatmap.values[has], inside[has])
@@ -48,17 +51,20 @@ class HeatmapNumbers:
         """By method, as far as there is any: ``completeness_gap`` (the median), ``incomplete``.
 
         ``incomplete`` is the share of gaps above `COMPLETENESS_LIMIT`; ``mass`` the mean share of
-        abs(heatmap) in the mask.
+        abs(heatmap) in the mask; ``noise`` the mean of `metrics.heatmap_noise`.
         """
         numbers: dict[str, dict[str, float]] = {}
         for method in self.methods:
             gaps, mass = torch.tensor(self._gaps[method]), self._masses[method]
+            noise = self._noises[method]
             found = numbers[method] = {}
             if len(gaps):
                 found["completeness_gap"] = gaps.median().item()
                 found["incomplete"] = (gaps > COMPLETENESS_LIMIT).float().mean().item()
             if mass.count:
                 found["mass"] = mass.compute().item()
+            if noise.count:
+                found["noise"] = noise.compute().item()
         return numbers
 
 
@@ -107,12 +113,13 @@ def numbers_table(numbers: Mapping[str, Mapping[str, float]]) -> str:
     """What :class:`HeatmapNumbers` found, for people: one line per method."""
     has_mass = any("mass" in found for found in numbers.values())
     limit = f"gap > {100 * COMPLETENESS_LIMIT:.0f} %"
-    rows = [["", "median gap", limit, *(["in true pixels"] if has_mass else [])]]
+    rows = [["", "median gap", limit, *(["in true pixels"] if has_mass else []), "noise"]]
     for method, found in numbers.items():
         keys = ["completeness_gap", "incomplete", *(["mass"] if has_mass else [])]
         values = [found.get(key, math.nan) for key in keys]
         cells = [f"{100 * value:.1f} %" if math.isfinite(value) else "–" for value in values]
-        rows.append([LABELS[method], *cells])
+        noise = f"{found['noise']:.2f}" if "noise" in found else "–"
+        rows.append([LABELS[method], *cells, noise])
     return text_table(rows)
 
 

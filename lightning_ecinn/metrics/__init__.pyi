@@ -16,6 +16,7 @@ from .interpretability import im1 as im1, im2 as im2
 from .localisation import (
     heatmap_correlation as heatmap_correlation,
     heatmap_mass as heatmap_mass,
+    heatmap_noise as heatmap_noise,
     heatmap_pointing as heatmap_pointing,
     heatmap_rank as heatmap_rank,
 )

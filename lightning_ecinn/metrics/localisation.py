@@ -9,7 +9,13 @@ from torch import Tensor
 
 from lightning_ecinn.metrics.checks import broadcastable, finite
 
-__all__ = ["heatmap_correlation", "heatmap_mass", "heatmap_pointing", "heatmap_rank"]
+__all__ = [
+    "heatmap_correlation",
+    "heatmap_mass",
+    "heatmap_noise",
+    "heatmap_pointing",
+    "heatmap_rank",
+]
 
 _TINY = torch.finfo(torch.float64).tiny
 
@@ -108,6 +114,34 @@ def heatmap_correlation(a: Tensor, b: Tensor) -> Tensor:
         )
     x, y = _standardised(a), _standardised(b)
     return (x * y).sum(1).clamp(-1, 1)
+
+
+def heatmap_noise(heatmap: Tensor) -> Tensor:
+    r"""Total variation of a heatmap over its L1 norm: how much neighbouring pixels disagree.
+
+    .. math::
+        \frac{\sum_{ij} |h_{i+1,j} - h_{ij}| + |h_{i,j+1} - h_{ij}|}{\sum_{ij} |h_{ij}|}
+
+    of each channel (anisotropic; Rudin, Osher and Fatemi 1992), both sums over channels too. A
+    smooth heatmap has little, independent normal noise about 2 sqrt(2), a checkerboard 4.
+
+    Args:
+        heatmap: (B, C, H, W).
+
+    Returns:
+        (B,) float64; 0 where the heatmap is zero everywhere.
+
+    Example:
+        >>> heatmap_noise(torch.tensor([[[[1.0, -1.0], [-1.0, 1.0]]], [[[1.0, 1.0], [1.0, 1.0]]]]))
+        tensor([2., 0.], dtype=torch.float64)
+    """
+    if finite(heatmap, "Heatmaps").ndim != 4 or not math.prod(heatmap.shape[1:]):
+        raise ValueError(f"Heatmaps must be (B, C, H, W), got {tuple(heatmap.shape)}.")
+    values = heatmap.double()
+    values = values / values.abs().amax((1, 2, 3), keepdim=True).clamp_min(_TINY)
+    variation = sum(values.diff(dim=dim).abs().sum((1, 2, 3)) for dim in (2, 3))
+    norm = values.abs().sum((1, 2, 3))
+    return variation / torch.where(norm > 0, norm, 1)
 
 
 def _magnitudes(heatmap: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

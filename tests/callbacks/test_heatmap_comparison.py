@@ -247,6 +247,7 @@ def test_numbers_are_medians_and_shares():
     assert found["completeness_gap"] == pytest.approx(0.2)
     assert found["incomplete"] == pytest.approx(3 / 5)
     assert found["mass"] == pytest.approx(0.25)
+    assert found["noise"] == 0
 
 
 def test_images_of_another_size_are_resized_and_of_other_channels_refused(trained):

@@ -112,6 +112,22 @@ def test_heatmap_pointing():
     assert metrics.heatmap_pointing(tie, torch.ones_like(LEFT)).tolist() == [True]
 
 
+def test_heatmap_noise():
+    board = torch.ones(64, 64)
+    board[::2, 1::2] = board[1::2, ::2] = -1
+    generator = torch.Generator().manual_seed(0)
+    normal = torch.randn(1, 64, 64, generator=generator)
+    ramp = torch.linspace(1, 2, 64).expand(64, 64)
+    heatmaps = torch.stack([board[None], normal, ramp[None], torch.zeros(1, 64, 64)])
+    found = metrics.heatmap_noise(torch.cat((heatmaps, 1e-300 * heatmaps.double()[:1])))
+    assert found[0] == found[4] == pytest.approx(4 * 63 / 64)
+    assert found[1] == pytest.approx(2 * 2**0.5, rel=0.05)
+    assert found[2] == pytest.approx(1 / (64 * 1.5))
+    assert found[3] == 0
+    with pytest.raises(ValueError, match=r"must be \(B, C, H, W\), got \(2, 3\)"):
+        metrics.heatmap_noise(torch.ones(2, 3))
+
+
 def test_heatmap_rank():
     # The two largest are -2 (right) and one of two ones (left, right); a constant says nothing.
     assert metrics.heatmap_rank(HEATMAP, LEFT).tolist() == [0.25, 0.5]

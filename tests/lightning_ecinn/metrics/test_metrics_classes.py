@@ -77,6 +77,7 @@ CASES = [
     (metrics.heatmap_pointing, "heatmap mask"),
     (metrics.heatmap_rank, "heatmap mask"),
     (metrics.heatmap_correlation, "heatmap other"),
+    (metrics.heatmap_noise, "heatmap"),
     (deletion_area, "probability x heatmap baseline steps"),
     (insertion_area, "probability x heatmap baseline steps"),
 ]
