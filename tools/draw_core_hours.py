@@ -33,7 +33,7 @@ def draw(rows):
         axes.minorticks_off()
         axes.set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
         axes.spines[["top", "right"]].set_visible(False)
-    figure.axes[0].legend(frameon=False, fontsize=7, loc="lower left")
+    figure.axes[0].legend(frameon=False, fontsize=7, loc="upper left")
     return figure
 
 
