@@ -115,11 +115,12 @@ def _notes(setup: Setup, options: argparse.Namespace) -> list[str]:
         f"{options.means:,} training images; numpy {version('numpy')}, {alibi}. "
         f"Targets: {'random' if options.targets == 'random' else 'from a file'}; images that the "
         "network takes for their target already are left out.",
-        "Pictures are rounded to 8 bits, and every method asks about rounded ones. Valid: the "
-        "method found one, which has the confidence. IM1, IM2 and EN are means over the pictures "
-        "that were found; in brackets 95 % bootstrap intervals. Evaluations: of the classifier, "
-        "its class of the image itself included; a gradient counts as two. What was asked once "
-        "for all (class means, prototypes) is left out.",
+        "Pictures are rounded to 8 bits, and every method asks about rounded ones. Where it finds "
+        "none that has the confidence, nothing is valid and nothing seen by the other network; "
+        "IM1, IM2 and EN are means over the pictures that were found. In brackets 95 % bootstrap "
+        "intervals. Evaluations: of the classifier, its class of the image itself included; a "
+        "gradient counts as two. What was asked once for all (class means, prototypes) is left "
+        "out.",
     ]
 
 

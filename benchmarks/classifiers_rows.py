@@ -25,7 +25,6 @@ Method = Callable[[Tensor, Tensor], Searched]
 
 COLUMNS = (
     "valid at {}, %",
-    "class q, %",
     "another network sees q, %",
     "IM1",
     "IM2 x 100",
@@ -112,11 +111,11 @@ def cells(question: Question, answers: Searched, judges: Judges, confidence: flo
         confidence: at which a picture is valid.
     """
     found, pictures, target = answers.found, answers.pictures, question.target
-    posterior = _posterior(judges.explained, pictures).gather(1, target.unsqueeze(1)).squeeze(1)
-    said = _posterior(judges.explained, pictures).argmax(1) == target
+    posterior = _posterior(judges.explained, pictures)
+    chance = posterior.gather(1, target.unsqueeze(1)).squeeze(1)
     seen = _posterior(judges.other, pictures).argmax(1) == target
-    shares = [found & said & (posterior >= confidence), found & said, found & seen]
-    texts = [_percent(share) for share in shares[:2]] + [_interval(100 * shares[2].double(), 1)]
+    valid = found & (posterior.argmax(1) == target) & (chance >= confidence)
+    texts = [_percent(valid), _interval(100 * (found & seen).double(), 1)]
     texts += _realism(question, answers, judges.autoencoders)
     distance = en(question.images[found], pictures[found])
     texts.append(_interval(distance, 1) if len(distance) else "-")

@@ -20,16 +20,22 @@ WACHTER = [
         for lr in (0.01, 0.03, 0.1)
         for first in (True, False)
     ),
-    *(Wachter(lr, 100.0, "cross_entropy") for lr in (0.01, 0.03, 0.1)),
+    *(Wachter(lr, 100.0, "cross_entropy") for lr in (0.01, 0.03, 0.1, 0.3)),
+    *(Wachter(lr, 1.0, "cross_entropy") for lr in (0.3, 1.0)),
 ]
 LATENT = [
     *(LatentSearch(lr, adam=True) for lr in (0.003, 0.01, 0.03, 0.1, 0.3)),
     *(LatentSearch(lr, adam=False) for lr in (0.03, 0.3, 3.0)),
+    *(LatentSearch(lr, adam=True) for lr in (0.6, 1.0, 2.0)),
 ]
 PROTOTYPES = [
-    {"theta": theta, "beta": 0.1, "lr": lr, "iterations": 200}
-    for theta in (10.0, 100.0)
-    for lr in (0.01, 0.1)
+    *(
+        {"theta": theta, "beta": 0.1, "lr": lr, "iterations": 200}
+        for theta in (10.0, 100.0)
+        for lr in (0.01, 0.1)
+    ),
+    {"theta": 1000.0, "beta": 0.1, "lr": 0.01, "iterations": 200},
+    {"theta": 100.0, "beta": 0.1, "lr": 0.01, "iterations": 500},
 ]
 
 Settings = TypeVar("Settings")
