@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from collections import Counter
@@ -22,6 +21,7 @@ from torch import Tensor
 from benchmarks.explaining import one_by_one
 from benchmarks.measure import Table, ratio
 from benchmarks.plain import plain
+from benchmarks.prototypes import Prototypes
 from lightning_ecinn import Explainer, GenerativeClassifier
 from lightning_ecinn.attribution import attribute
 from lightning_ecinn.datamodules import MNIST
@@ -189,38 +189,12 @@ def _methods(explainer: Explainer, references: Tensor, quick: bool) -> dict[str,
 
 
 def _alibi(explainer: Explainer, references: Tensor, iterations: int) -> Method:
-    """CounterfactualProto towards k-d trees' prototypes (Van Looveren and Klaise 2019).
-
-    Without the prediction loss (``c_init=0``), as alibi advises for black boxes: its gradient
-    would be numerical and cost two evaluations for each pixel and step.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
-
-    tf.compat.v1.disable_v2_behavior()
-    from alibi.explainers import CounterfactualProto
-
-    shape = explainer.image_shape
-
-    def predict(pixels: Any) -> Any:
-        images = torch.as_tensor(pixels, dtype=torch.float32).clamp(0, 1)
-        return explainer.posterior(images.view(-1, *shape)).numpy()
-
-    method = CounterfactualProto(
-        predict,
-        (1, explainer.classifier.num_dims),
-        use_kdtree=True,
-        theta=100.0,
-        c_init=0.0,
-        c_steps=1,
-        max_iterations=iterations,
-        feature_range=(0.0, 1.0),
-    )
-    method.fit(references.flatten(1).numpy())
+    """CounterfactualProto, or the image where it finds nothing."""
+    search = Prototypes(explainer.posterior, references, iterations=iterations)
 
     def counterfactual(image: Tensor, target: Tensor) -> Tensor:
-        found = method.explain(image.flatten(1).numpy(), target_class=target.tolist()).cf
-        return image if found is None else torch.from_numpy(found["X"]).view(image.shape)
+        found = search(image, int(target))
+        return image if found is None else found
 
     return counterfactual
 
