@@ -11,7 +11,7 @@ from torch import Tensor
 from lightning_ecinn.blackbox.predictor import Predictor
 from lightning_ecinn.ecinn.class_means import ClassMeans
 from lightning_ecinn.ecinn.explainer import Explainer
-from lightning_ecinn.models.inputs import as_float, checked_images
+from lightning_ecinn.models.inputs import as_float, checked_images, shown
 from lightning_ecinn.models.preprocessing import round_to_8_bits
 from lightning_ecinn.progress import progress_bar
 
@@ -57,6 +57,13 @@ def _batches(images: Images, size: int) -> Iterator[Tensor]:
     if isinstance(images, Tensor):
         yield from images.split(size)
         return
-    for batch in images:
+    try:
+        batches = iter(images)
+    except TypeError:
+        raise ValueError(
+            "Images must be a tensor (N, C, H, W) or batches of them, as a data loader gives, got "
+            f"{shown(images)}."
+        ) from None
+    for batch in batches:
         first = batch[0] if isinstance(batch, list | tuple) else batch
         yield from first.split(size) if isinstance(first, Tensor) else [first]
