@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,9 @@ from lightning_ecinn.models.inputs import as_float, checked_images, shown
 from lightning_ecinn.models.preprocessing import round_to_8_bits
 from lightning_ecinn.progress import progress_bar
 
-__all__ = ["Images", "means_as_classified"]
+__all__ = ["Images", "counts_in_words", "means_as_classified"]
+
+_LISTED = 20
 
 Images = Tensor | Iterable[Any]
 """Images (N, C, H, W), or batches of them; of a batch that is a list or tuple the first part."""
@@ -50,6 +52,14 @@ def means_as_classified(
     if metric is None:
         raise ValueError("Class means need images, got none: give some of the training images.")
     return metric.compute()
+
+
+def counts_in_words(class_names: Sequence[str], class_counts: Tensor) -> str:
+    """How many images were taken for each class; of many classes the 20 most frequent."""
+    most = class_counts.argsort(descending=True, stable=True)[:_LISTED].sort().values.tolist()
+    told = ", ".join(f"{class_names[k]} {int(class_counts[k]):,}" for k in most)
+    left = len(class_names) - len(most)
+    return f"{told} and {left:,} other classes" if left else told
 
 
 def _batches(images: Images, size: int) -> Iterator[Tensor]:

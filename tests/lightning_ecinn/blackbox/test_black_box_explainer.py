@@ -12,6 +12,7 @@ from lightning_ecinn import (
     Predictor,
 )
 from lightning_ecinn.blackbox.line_search import MOST_ATTEMPTS
+from lightning_ecinn.blackbox.means import counts_in_words
 
 SHAPE, D = (1, 4, 4), 16
 
@@ -231,6 +232,13 @@ def test_what_does_not_fit_is_refused(flow, explainer, images):
     for target in ("left", "above"):  # the image is one of "above": nothing moves, "far" is no step
         with pytest.raises(ValueError, match="alpha must be"):
             explainer.explain(images[:1], target, "far")
+
+
+def test_counts_in_words_name_the_most_frequent_of_many_classes():
+    assert counts_in_words(["a", "b"], torch.tensor([1200, 0])) == "a 1,200, b 0"
+    many = counts_in_words([f"c{k}" for k in range(1000)], torch.arange(1000))
+    assert many.startswith("c980 980, c981 981, ")
+    assert many.endswith("c999 999 and 980 other classes")
 
 
 def test_a_predictor_learns_from_the_names_how_many_classes_there_are(flow, images):
