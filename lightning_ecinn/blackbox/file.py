@@ -48,8 +48,8 @@ class Stored:
         if now.shape != then.shape or (now - then).abs().max() > _TOLERANCE:
             raise ValueError(
                 f"The classifier is not the one whose class means {path} holds: it answers "
-                "otherwise to their pictures. Give that one, or build the class means again with "
-                "Explainer.for_classifier."
+                "otherwise to their pictures. Give that one, or build the class means again, with "
+                "`means --classifier` or Explainer.for_classifier."
             )
 
 

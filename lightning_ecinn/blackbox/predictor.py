@@ -161,7 +161,8 @@ class Predictor:
         if rows and shape[1] != self.num_classes:
             raise ValueError(
                 f"The classifier answers for {shape[1]} classes, and {self.num_classes} were "
-                "expected: give one name for each of its classes, or another classifier."
+                "expected: give one name for each of its classes (class_names, "
+                "--classifier_classes), or the classifier that has as many."
             )
         if not rows and (self.answers != "labels" or shape != (count,)):
             expected = f"({count},)" if self.answers == "labels" else f"({count}, K)"
