@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +13,22 @@ from lightning_ecinn.ecinn.explainer import Explainer
 from lightning_ecinn.ecinn.settings import PathSettings
 from lightning_ecinn.models.classifier import checked_names
 
-__all__ = ["BlackBox"]
+__all__ = ["BlackBox", "distinct_names"]
+
+
+def distinct_names(names: Sequence[Any] | None) -> list[str] | str | None:
+    """Names as texts; None for none.
+
+    Raises:
+        ValueError: two classes have the same.
+    """
+    if names is None or isinstance(names, str):
+        return names  # which is refused where their number is known
+    texts = [str(name) for name in names]
+    for name in texts:
+        if texts.count(name) > 1:
+            raise ValueError(f"{name!r} names {texts.count(name)} classes: give each its own name.")
+    return texts
 
 
 class BlackBox:
@@ -37,7 +53,7 @@ class BlackBox:
             )
         self.flow, self.predictor = flow, predictor
         self._class_means, self._class_counts = means, class_counts
-        self.class_names = checked_names(class_names, num_classes)
+        self.class_names = checked_names(distinct_names(class_names), num_classes)
         self.second_direction = second_direction
         if predictor.num_classes is None:
             predictor.num_classes = num_classes

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from lightning_ecinn.blackbox.black_box import BlackBox
-from lightning_ecinn.ecinn.certificates import Certificate
+from lightning_ecinn.blackbox.line_search import LONGEST
+from lightning_ecinn.ecinn.certificates import Certificate, Reasons, in_rows
 from lightning_ecinn.ecinn.certify import certificate_of, likelihood_of_pictures, of_inputs
 from lightning_ecinn.ecinn.counterfactuals import Counterfactual
 from lightning_ecinn.ecinn.paths import is_named, puts_target_first
@@ -40,4 +43,29 @@ def certify(explainer: BlackBox, alpha: Alpha, cf: Counterfactual) -> Certificat
         **likelihood_of_pictures(session, cf)[0],
     }
     confidence = explainer.path.confidence if is_named(alpha, "certified") else None
-    return certificate_of(explainer.class_names, cf, measured, puts_target_first(alpha), confidence)
+    made = certificate_of(explainer.class_names, cf, measured, puts_target_first(alpha), confidence)
+    return replace(made, reason=_with_missing_steps(explainer, cf, made.reason, confidence))
+
+
+def _with_missing_steps(
+    explainer: BlackBox, cf: Counterfactual, reasons: Reasons, confidence: float | None
+) -> Reasons:
+    """Reasons (B,) or (B, T) that say of each search without a step what it did not find."""
+    flat = [text for row in reasons for text in ([row] if isinstance(row, str) else row)]
+    chosen = (~cf.defined).flatten().nonzero().flatten().tolist()
+    source, target = (k.flatten().tolist() for k in (cf.source, cf.target))
+    for i in chosen:
+        flat[i] = _no_step(explainer, source[i], target[i], confidence)
+    return in_rows(flat, cf.target.shape)
+
+
+def _no_step(explainer: BlackBox, p: int, q: int, confidence: float | None) -> str:
+    """Why there is no step from p to q."""
+    for k in (p, q):
+        if explainer.class_counts[k] == 0:
+            return f"the classifier took no image for {explainer.class_names[k]}: it has no mean"
+    sure = "" if confidence is None else f" with {confidence:g}"
+    return (
+        f"the classifier does not say {explainer.class_names[q]}{sure} up to {LONGEST:g} times the "
+        "difference of the class means"
+    )

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from lightning_ecinn.blackbox.black_box import BlackBox
+from lightning_ecinn.blackbox.black_box import BlackBox, distinct_names
 from lightning_ecinn.blackbox.certify import certify
 from lightning_ecinn.blackbox.file import Stored, stored_in, write_black_box
 from lightning_ecinn.blackbox.making import make_counterfactuals
@@ -22,7 +22,7 @@ from lightning_ecinn.ecinn.loading import loaded
 from lightning_ecinn.ecinn.steps import Alpha
 from lightning_ecinn.ecinn.targets import checked_targets, in_columns, of_one_target
 from lightning_ecinn.models.checkpoints import read_checkpoint
-from lightning_ecinn.models.inputs import as_float, checked_classes, checked_images
+from lightning_ecinn.models.inputs import as_float, checked_classes, checked_images, shown
 from lightning_ecinn.models.preprocessing import round_to_8_bits
 from lightning_ecinn.pictures.convert import Pictures, as_images
 
@@ -92,9 +92,13 @@ class BlackBoxExplainer(BlackBox):
         Raises:
             ValueError: for what can't be asked, and images that the flow can't encode.
         """
-        if class_names is not None:
-            asking.setdefault("num_classes", len(class_names))
-        predictor = predict if isinstance(predict, Predictor) else Predictor(predict, **asking)
+        if not isinstance(flow, Explainer):
+            raise ValueError(
+                "flow must be an Explainer, as Explainer.from_checkpoint gives one, got "
+                f"{shown(flow)}."
+            )
+        class_names = distinct_names(class_names)
+        predictor = _predictor(predict, None if class_names is None else len(class_names), asking)
         means, counts = means_as_classified(flow, predictor, images, progress=progress)
         return cls(flow, predictor, means, counts, class_names, second_direction=second_direction)
 
@@ -155,8 +159,7 @@ class BlackBoxExplainer(BlackBox):
             class_names: of the classifier; those that were read by default.
             **asking: passed to `Predictor`.
         """
-        asking.setdefault("num_classes", len(stored.class_counts))
-        predictor = predict if isinstance(predict, Predictor) else Predictor(predict, **asking)
+        predictor = _predictor(predict, len(stored.class_counts), asking)
         stored.check_same(flow, predictor, source)
         return cls(
             flow,
@@ -255,3 +258,17 @@ class BlackBoxExplainer(BlackBox):
     def _checked(self, images: Pictures) -> Tensor:
         images = as_images(images, self.image_shape, self.flow.crop)
         return checked_images(images, self.image_shape, self.flow.classifier.class_means).detach()
+
+
+def _predictor(predict: Any, num_classes: int | None, asking: dict[str, Any]) -> Predictor:
+    """A `Predictor` as it is, else one of these settings; it learns how many classes there are."""
+    if not isinstance(predict, Predictor):
+        return Predictor(predict, **{"num_classes": num_classes, **asking})
+    if asking:
+        raise ValueError(
+            f"The classifier is a Predictor, which has settings of its own: give it "
+            f"{', '.join(asking)} where it is made."
+        )
+    if predict.num_classes is None:
+        predict.num_classes = num_classes
+    return predict

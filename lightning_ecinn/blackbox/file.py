@@ -17,7 +17,7 @@ from lightning_ecinn.models.checkpoints import READING, Checkpoint
 from lightning_ecinn.models.preprocessing import round_to_8_bits
 from lightning_ecinn.whole_files import write_whole
 
-__all__ = ["Stored", "stored_in", "write_black_box"]
+__all__ = ["Stored", "own_is_explained", "stored_in", "write_black_box"]
 
 _ENTRY = "black_box"
 _TOLERANCE = 0.02
@@ -48,8 +48,8 @@ class Stored:
         if now.shape != then.shape or (now - then).abs().max() > _TOLERANCE:
             raise ValueError(
                 f"The classifier is not the one whose class means {path} holds: it answers "
-                "otherwise to their pictures. Give that one, or build the class means again with "
-                "Explainer.for_classifier."
+                "otherwise to their pictures. Give that one, or build the class means again, with "
+                "`means --classifier` or Explainer.for_classifier."
             )
 
 
@@ -104,6 +104,14 @@ def stored_in(checkpoint: Checkpoint) -> Stored | None:
             "them again with Explainer.for_classifier, whose result can be saved."
         )
     return Stored(**stored)
+
+
+def own_is_explained(path: object) -> str:
+    """What is said where a file's class means of another classifier are not asked for."""
+    return (
+        f"{path} holds class means of another classifier, too; the flow's own is explained: "
+        "--classifier chooses that one."
+    )
 
 
 @torch.no_grad()

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
+from lightning_ecinn.blackbox.predictor import put_in_evaluation
+
 __all__ = ["Fitted", "Takes"]
 
 
@@ -64,10 +66,8 @@ class Fitted(nn.Module):
     def train(self, mode: bool = True) -> Fitted:
         """Evaluation mode for good; exported programs have no other."""
         self.training = False
-        if isinstance(self.predict, nn.Module) and not isinstance(
-            self.predict, torch.fx.GraphModule
-        ):
-            self.predict.eval()
+        if isinstance(self.predict, nn.Module):
+            put_in_evaluation(self.predict)
         return self
 
     def forward(self, pictures: Tensor) -> Any:
@@ -107,7 +107,8 @@ class Fitted(nn.Module):
             if channels != 1:
                 raise ValueError(
                     f"The classifier {self.name} takes pictures of {takes.channels} channels, but "
-                    f"these have {channels}: give a flow of such pictures."
+                    f"these have {channels}: give a flow of such pictures, and no pictures "
+                    '"imagenet", which makes three channels of grey ones.'
                 )
             pictures = pictures.expand(-1, takes.channels, -1, -1)
         if takes.flat:

@@ -60,6 +60,8 @@ def read_classifier(given: str, device: torch.device | str = "cpu") -> Given:
         FileNotFoundError: there is no such file.
         ValueError: what is there is no classifier; says what was expected.
     """
+    if not given:
+        raise ValueError(f"--classifier is empty: give {KNOWN}.")
     if given.startswith(shipped.PRETRAINED) or given.endswith(".ckpt"):
         return _ours(given, device)
     path = Path(given).expanduser()
@@ -70,7 +72,7 @@ def read_classifier(given: str, device: torch.device | str = "cpu") -> Given:
         found = _attribute(_module(left, given), left, name.removesuffix("()"), given)
         predict = _called(found, given)
         if isinstance(predict, nn.Module):
-            predict = predict.to(device).eval()
+            predict = predict.to(device)
         return Given(Fitted(predict, given))
     what = "is a folder" if path.is_dir() else "does not exist"
     raise FileNotFoundError(f"--classifier {given} {what}: give {KNOWN}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -11,11 +11,13 @@ from torch import Tensor
 from lightning_ecinn.blackbox.predictor import Predictor
 from lightning_ecinn.ecinn.class_means import ClassMeans
 from lightning_ecinn.ecinn.explainer import Explainer
-from lightning_ecinn.models.inputs import as_float, checked_images
+from lightning_ecinn.models.inputs import as_float, checked_images, shown
 from lightning_ecinn.models.preprocessing import round_to_8_bits
 from lightning_ecinn.progress import progress_bar
 
-__all__ = ["Images", "means_as_classified"]
+__all__ = ["Images", "counts_in_words", "means_as_classified"]
+
+_LISTED = 20
 
 Images = Tensor | Iterable[Any]
 """Images (N, C, H, W), or batches of them; of a batch that is a list or tuple the first part."""
@@ -52,11 +54,26 @@ def means_as_classified(
     return metric.compute()
 
 
+def counts_in_words(class_names: Sequence[str], class_counts: Tensor) -> str:
+    """How many images were taken for each class; of many classes the 20 most frequent."""
+    most = class_counts.argsort(descending=True, stable=True)[:_LISTED].sort().values.tolist()
+    told = ", ".join(f"{class_names[k]} {int(class_counts[k]):,}" for k in most)
+    left = len(class_names) - len(most)
+    return f"{told} and {left:,} other classes" if left else told
+
+
 def _batches(images: Images, size: int) -> Iterator[Tensor]:
     """Images a few at a time."""
     if isinstance(images, Tensor):
         yield from images.split(size)
         return
-    for batch in images:
+    try:
+        batches = iter(images)
+    except TypeError:
+        raise ValueError(
+            "Images must be a tensor (N, C, H, W) or batches of them, as a data loader gives, got "
+            f"{shown(images)}."
+        ) from None
+    for batch in batches:
         first = batch[0] if isinstance(batch, list | tuple) else batch
         yield from first.split(size) if isinstance(first, Tensor) else [first]

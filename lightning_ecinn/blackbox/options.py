@@ -117,8 +117,20 @@ class AskedOptions:
                 f"--classifier_classes {names[0]} is one name, and no file of names: give at least "
                 "two classes."
             )
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return [plain(line.strip()) for line in lines if line.strip()]
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(
+                f"--classifier_classes {path} can't be read as text ({plain(str(error))}): give a "
+                "file with one name in each line, or the names."
+            ) from None
+        found = [plain(line.strip()) for line in lines if line.strip()]
+        if len(found) < 2:
+            raise ValueError(
+                f"--classifier_classes {path} must hold one name in each line, for at least two "
+                f"classes, and holds {len(found)}."
+            )
+        return found
 
     def _predictor(self, given: Given, names: Sequence[str] | None) -> Predictor:
         return Predictor(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lightning_ecinn.flows.settings import is_whole
 from lightning_ecinn.models.inputs import as_numbers, shown
 
-__all__ = ["Answers", "PictureKind", "Predictor"]
+__all__ = ["Answers", "PictureKind", "Predictor", "put_in_evaluation"]
 
 Answers = Literal["logits", "probabilities", "labels"]
 """What a classifier says of images: (B, K), (B, K) or (B,)."""
@@ -24,7 +26,7 @@ _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and standard deviation of each channel."""
 
 _ROUNDING = 1e-3
-"""By which the sum of probabilities may miss 1, in half precision too."""
+"""By which the sum of probabilities may miss 1, in float16 too."""
 
 
 class Predictor:
@@ -32,9 +34,9 @@ class Predictor:
 
     Args:
         predict: a module or function of pictures (B, C, H, W), which returns a tensor, an array or
-            a list: logits or probabilities (B, K), or labels (B,) alone. A module is put in
-            evaluation mode and asked on the device of its weights. Preprocessing of its own, such
-            as scaling or resizing, belongs into it.
+            a list: logits or probabilities (B, K), or labels (B,) alone. A module is asked
+            in evaluation mode, in which it is left, on the device of its weights. Preprocessing of
+            its own, such as scaling or resizing, belongs into it.
         num_classes: K; needed where the answers are labels.
         answers: what they are; by default found from the first: whole numbers (B,) are labels, rows
             in [0, 1] that sum to 1 probabilities, everything else (B, K) logits.
@@ -62,21 +64,9 @@ class Predictor:
         pictures: PictureKind = "float",
         chunk_size: int = 256,
     ):
-        if not callable(predict):
-            raise ValueError(
-                f"The classifier must be a module or a function of pictures, got {shown(predict)}."
-            )
-        if pictures not in get_args(PictureKind):
-            known = ", ".join(f'"{kind}"' for kind in get_args(PictureKind))
-            raise ValueError(f"pictures must be one of {known}, got {pictures!r}.")
-        if answers is not None and answers not in get_args(Answers):
-            raise ValueError(
-                f'answers must be "logits", "probabilities" or "labels", got {answers!r}.'
-            )
+        _check_settings(predict, num_classes, answers, pictures, chunk_size)
         self.predict, self.num_classes, self.answers = predict, num_classes, answers
         self.pictures, self.chunk_size = pictures, chunk_size
-        if isinstance(predict, nn.Module):
-            predict.eval()
 
     @property
     def module(self) -> nn.Module | None:
@@ -92,8 +82,7 @@ class Predictor:
         """Logits or the logarithms of probabilities, (B, K), with the gradients that they have."""
         if self.answers is None:
             self(pictures[:1])
-        answers = as_numbers(self.predict(self._as_asked(pictures)))
-        assert answers is not None  # the first ones were numbers
+        answers = self._answers(pictures)
         if self.answers == "probabilities":
             answers = answers.clamp_min(torch.finfo(answers.dtype).tiny).log()
         return answers.to(pictures)
@@ -112,18 +101,31 @@ class Predictor:
             )
         return answers if self.answers == "probabilities" else answers.log_softmax(1)
 
-    def _asked(self, pictures: Tensor) -> Tensor:
-        answers = as_numbers(self.predict(self._as_asked(pictures)))
-        if answers is None or answers.is_complex() or not answers.isfinite().all():
+    def _answers(self, pictures: Tensor) -> Tensor:
+        """What it says, whole numbers as int64."""
+        if self.module is not None:
+            put_in_evaluation(self.module)  # somebody may have gone on training it
+        said = self.predict(self._as_asked(pictures))
+        answers = as_numbers(said)
+        if answers is None or answers.is_complex():
             raise ValueError(
-                "The classifier's answers must be finite numbers, (B, K) or (B,), and were "
-                f"{'NaN or infinite' if answers is not None else 'no tensor'}."
+                "The classifier must answer with one tensor, array or list of numbers, (B, K) or "
+                f"(B,), and gave {shown(said)}: give a function that returns its logits, "
+                "probabilities or labels alone."
+            )
+        return answers if answers.is_floating_point() else answers.long()
+
+    def _asked(self, pictures: Tensor) -> Tensor:
+        answers = self._answers(pictures)
+        if not answers.isfinite().all():
+            raise ValueError(
+                "The classifier's answers must be finite numbers, (B, K) or (B,), and were NaN or "
+                "infinite."
             )
         if self.answers is None:
             self.answers = _kind(answers)
-        if self.num_classes is None and self.answers != "labels" and answers.ndim == 2:
-            self.num_classes = answers.shape[1]
-        self._check(answers, len(pictures))
+        self._check_shape(tuple(answers.shape), len(pictures), answers.dtype)
+        self._check_values(answers)
         return self._probabilities(answers.to(pictures.device)).double()
 
     def _as_asked(self, pictures: Tensor) -> Tensor:
@@ -140,37 +142,49 @@ class Predictor:
             return (pictures - mean) / std
         return pictures
 
-    def _check(self, answers: Tensor, count: int) -> None:
-        """Refuse answers of another shape, and labels that are no classes."""
-        if self.answers != "labels" and answers.ndim != 2:
+    def _check_shape(self, shape: tuple[int, ...], count: int, dtype: torch.dtype) -> None:
+        """Refuse answers of another shape or number of classes, which the first ones say."""
+        if self.answers != "labels" and shape in ((count,), (count, 1)):
             raise ValueError(
-                f"The classifier's answers of {count} pictures must be {self.answers} of shape "
-                f"({count}, K) or whole numbers ({count},), got shape {tuple(answers.shape)} of "
-                f"{answers.dtype}; of two classes give both, as torch.stack((1 - p, p), 1)."
+                f"The classifier gives one number for each picture, {dtype} of shape {shape}: of "
+                "two classes give both, as torch.cat((1 - p, p), 1) of a probability p (B, 1) or "
+                "torch.cat((0 * z, z), 1) of a logit z; labels are whole numbers (B,)."
             )
-        if self.num_classes is None:
+        rows = self.answers != "labels" and len(shape) == 2 and shape[0] == count
+        if rows and self.num_classes is None:
+            self.num_classes = shape[1]
+        if self.answers == "labels" and self.num_classes is None:
             raise ValueError(
                 "The classifier answers with labels, so that nobody knows how many classes there "
                 "are: give num_classes or class_names."
             )
-        expected = (count,) if self.answers == "labels" else (count, self.num_classes)
-        if tuple(answers.shape) != expected or self.num_classes < 2:
-            both = ""
-            if self.num_classes == 1 or answers.shape[1:] == (1,):
-                both = "; of two classes give both, as torch.cat((1 - p, p), 1)"
+        if rows and shape[1] != self.num_classes:
+            raise ValueError(
+                f"The classifier answers for {shape[1]} classes, and {self.num_classes} were "
+                "expected: give one name for each of its classes (class_names, "
+                "--classifier_classes), or the classifier that has as many."
+            )
+        if not rows and (self.answers != "labels" or shape != (count,)):
+            expected = f"({count},)" if self.answers == "labels" else f"({count}, K)"
             raise ValueError(
                 f"The classifier's answers of {count} pictures must be {self.answers} of shape "
-                f"{expected}, got shape {tuple(answers.shape)}{both}."
+                f"{expected}, got shape {shape} of {dtype}."
             )
-        if self.answers == "labels" and not 0 <= answers.min() <= answers.max() < self.num_classes:
-            raise ValueError(
-                f"The classifier's labels must be from 0 to {self.num_classes - 1}, got "
-                f"{answers.min().item():g} to {answers.max().item():g}."
-            )
+
+    def _check_values(self, answers: Tensor) -> None:
+        """Refuse labels that are no classes, and probabilities that are none."""
+        if self.answers == "labels":
+            assert self.num_classes is not None  # checked
+            wrong = (answers != answers.round()) | (answers < 0) | (answers >= self.num_classes)
+            if wrong.any():
+                raise ValueError(
+                    f"The classifier's labels must be whole numbers from 0 to "
+                    f"{self.num_classes - 1}, got {answers[wrong][0].item():g}."
+                )
         if self.answers == "probabilities" and not _are_probabilities(answers):
             raise ValueError(
                 "The classifier's probabilities must be in [0, 1] and sum to 1: give answers="
-                '"logits" if they are none.'
+                '"logits" (--classifier_answers logits) if they are none.'
             )
 
     def _probabilities(self, answers: Tensor) -> Tensor:
@@ -180,6 +194,32 @@ class Predictor:
         if self.answers == "probabilities":
             return answers.double() / answers.double().sum(1, keepdim=True)
         return answers.double().softmax(1)
+
+
+def put_in_evaluation(module: nn.Module) -> None:
+    """Put a module in evaluation mode; a program of torch.export has no other and refuses."""
+    with suppress(NotImplementedError):
+        module.eval()
+
+
+def _check_settings(
+    predict: Any, num_classes: Any, answers: Any, pictures: Any, chunk_size: Any
+) -> None:
+    """Refuse settings of `Predictor` that are none."""
+    if isinstance(predict, type) or not callable(predict):
+        raise ValueError(
+            "The classifier must be a module or a function of pictures (of a class an object), got "
+            f"{shown(predict)}."
+        )
+    if num_classes is not None and not (is_whole(num_classes) and num_classes >= 2):
+        raise ValueError(f"num_classes must be a whole number from 2 up, got {shown(num_classes)}.")
+    if answers is not None and answers not in get_args(Answers):
+        raise ValueError(f'answers must be "logits", "probabilities" or "labels", got {answers!r}.')
+    if pictures not in get_args(PictureKind):
+        known = ", ".join(f'"{kind}"' for kind in get_args(PictureKind))
+        raise ValueError(f"pictures must be one of {known}, got {pictures!r}.")
+    if not (is_whole(chunk_size) and chunk_size >= 1):
+        raise ValueError(f"chunk_size must be a whole number from 1 up, got {shown(chunk_size)}.")
 
 
 def _kind(answers: Tensor) -> Answers:
@@ -192,5 +232,5 @@ def _kind(answers: Tensor) -> Answers:
 def _are_probabilities(answers: Tensor) -> bool:
     if answers.ndim != 2 or not answers.is_floating_point():
         return False
-    sums = answers.double().sum(1)
-    return bool(answers.min() >= 0 and (sums - 1).abs().max() <= _ROUNDING)
+    missed = (answers.double().sum(1) - 1).abs().max()
+    return bool(answers.min() >= 0 and missed <= max(_ROUNDING, torch.finfo(answers.dtype).eps))

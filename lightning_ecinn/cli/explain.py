@@ -88,7 +88,9 @@ def explain(words: Sequence[str]) -> None:
         device=given.device,
         path={name: value for name, value in path.items() if value is not None},
         images=given.images,
-        asked={name: getattr(given, name) for name in _ASKED} if given.classifier else {},
+        asked={name: getattr(given, name) for name in _ASKED}
+        if given.classifier is not None
+        else {},
     )
     failed = explain_pictures(settings)
     print(f"The results lie in {settings.out}")
@@ -208,7 +210,7 @@ def _check_asked(given: argparse.Namespace) -> None:
     Raises:
         ValueError: says which.
     """
-    if given.classifier:
+    if given.classifier is not None:
         if given.images:
             find_pictures(given.images)
         return

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from lightning_ecinn.blackbox import AskedOptions, BlackBoxExplainer
 from lightning_ecinn.blackbox.file import Stored
+from lightning_ecinn.blackbox.means import counts_in_words
 from lightning_ecinn.ecinn import Explainer
 from lightning_ecinn.pictures.files import find_pictures
 from lightning_ecinn.pictures.reading import read_each
@@ -51,7 +52,14 @@ def explained_pictures(
     random.Random(0).shuffle(paths)
     chosen = paths[: options.means_images or None]
     known = None if folders else stored
-    return options.explainer(flow, flow.class_names, lambda: _read(flow, chosen), known, source)
+    explainer = options.explainer(
+        flow, flow.class_names, lambda: _read(flow, chosen), known, source
+    )
+    if known is None:
+        told = counts_in_words(explainer.class_names, explainer.class_counts)
+        said = f"Pictures as {options.classifier} classifies them: {told}"
+        tqdm.write(plain(said), file=sys.stderr)
+    return explainer
 
 
 def _read(flow: Explainer, paths: Sequence[Path]) -> Iterator[Tensor]:

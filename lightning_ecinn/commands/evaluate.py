@@ -10,7 +10,7 @@ from pytorch_lightning.callbacks import BasePredictionWriter
 from pytorch_lightning.utilities import rank_zero_info
 
 from lightning_ecinn.blackbox import AnyExplainer, AskedOptions, BlackBoxExplainer
-from lightning_ecinn.blackbox.file import Stored, stored_in
+from lightning_ecinn.blackbox.file import Stored, own_is_explained, stored_in
 from lightning_ecinn.commands.asked import description_of, explained_over_data
 from lightning_ecinn.commands.evaluation_data import EvaluationData
 from lightning_ecinn.commands.evaluation_loop import CounterfactualEvaluation
@@ -210,6 +210,8 @@ def _flow(
         check_same_images(checkpoint.config, description_of(datamodule), keys)
         classifier: Any = checkpoint.model()
         stored = stored_in(checkpoint)
+        if stored is not None and chosen.classifier is None:
+            rank_zero_info(own_is_explained(ckpt_path))
         path |= {name: _plain(v) for name, v in checkpoint.settings.items() if name in _PATH}
     elif isinstance(model, IBINN):
         classifier = model.classifier

@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from lightning_ecinn.blackbox import AnyExplainer, AskedOptions, flow_of
-from lightning_ecinn.blackbox.file import stored_in
+from lightning_ecinn.blackbox.file import own_is_explained, stored_in
 from lightning_ecinn.commands.asked_pictures import explained_pictures
 from lightning_ecinn.commands.explain_settings import ALL, RUNNER_UP, ExplainSettings
 from lightning_ecinn.ecinn import Explainer
@@ -118,10 +118,11 @@ def _explainer(settings: ExplainSettings) -> AnyExplainer:
     checkpoint = read_checkpoint(settings.ckpt_path, "classifier")
     network, known = loaded(checkpoint, settings.device, getattr(torch, settings.dtype))
     flow = Explainer(network, **{**known, "chunk_size": 64, **crop, **settings.path})
+    stored = stored_in(checkpoint)
     if options.classifier is not None:
-        return explained_pictures(
-            flow, options, settings.images, stored_in(checkpoint), settings.ckpt_path
-        )
+        return explained_pictures(flow, options, settings.images, stored, settings.ckpt_path)
+    if stored is not None:
+        tqdm.write(f"note: {own_is_explained(settings.ckpt_path)}", file=sys.stderr)
     refuse_without_means(network, settings.ckpt_path)
     return flow
 

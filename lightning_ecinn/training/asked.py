@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lightning_ecinn.blackbox import AskedOptions, BlackBoxExplainer
 from lightning_ecinn.blackbox.file import Stored
+from lightning_ecinn.blackbox.means import counts_in_words
 from lightning_ecinn.ecinn.explainer import Explainer
 from lightning_ecinn.plain_text import plain
 from lightning_ecinn.training.batches import draw_batches
@@ -54,8 +55,7 @@ def explained_classifier(
         return _first(batches, options.means_images)
 
     explainer = options.explainer(flow, names, images, stored, source)
-    counts = zip(explainer.class_names, explainer.class_counts.tolist(), strict=True)
-    told = ", ".join(f"{name} {count:,}" for name, count in counts)
+    told = counts_in_words(explainer.class_names, explainer.class_counts)
     rank_zero_info(plain(f"Training images as {options.classifier} classifies them: {told}"))
     return explainer
 

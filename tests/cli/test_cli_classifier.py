@@ -8,7 +8,7 @@ import torch
 from evaluating import make_evaluate, make_models, rows_of
 from PIL import Image
 
-from lightning_ecinn import BlackBoxExplainer
+from lightning_ecinn import BlackBoxExplainer, Explainer
 from lightning_ecinn.cli.main import main
 
 __all__ = ["make_evaluate", "make_models"]
@@ -97,12 +97,26 @@ def test_explain_takes_class_means_from_pictures_or_a_file(
     main([*given, *NAMES, *STEPS, "--images", "pictures", "--out=o"])
     rows = json.loads((tmp_path / "o" / "results.json").read_text())["counterfactuals"]
     assert [(row["source"], row["target"]) for row in rows] == [("above", "below")] * 2
-    assert "1.png: above" in capsys.readouterr().out
+    captured = capsys.readouterr()
+    assert "1.png: above" in captured.out
+    assert "halves classifies them: above 12, below 12" in captured.err
     with pytest.raises(SystemExit):
         main([*given, *NAMES, "--out=p"])
     said = capsys.readouterr().err
     assert "holds no class means of" in said
     assert "give --images FOLDER" in said
+
+
+def test_a_file_of_another_classifier_explains_the_flows_own_and_says_so(
+    models, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    Image.new("L", (28, 28), 9).save("a.png")
+    flow, images = Explainer.from_checkpoint(models["flow"]), torch.rand(9, 1, 28, 28)
+    Explainer.for_classifier(flow, _halves, images, ["above", "below"]).save("mine.ckpt")
+    main(["explain", "a.png", "--ckpt_path=mine.ckpt", "--no-page", "--alphas=1"])
+    said = capsys.readouterr().err
+    assert "mine.ckpt holds class means of another classifier, too; the flow's own is" in said
 
 
 @pytest.mark.parametrize("command", ["explain", "evaluate", "predict", "means", "compare"])

@@ -62,6 +62,20 @@ def test_names_from_the_command_line_and_from_a_file(flow, file, tmp_path):
         AskedOptions(classifier="x", classifier_classes=["y"]).check()
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "at least two classes, and holds 0"),
+        (b"thin\n", "at least two classes, and holds 1"),
+        (b"\x89PNG", "can't be read as text"),
+    ],
+)
+def test_a_file_of_no_names_is_refused(tmp_path, content, said):
+    (tmp_path / "names").write_bytes(content)
+    with pytest.raises(ValueError, match=said):
+        AskedOptions(classifier="x", classifier_classes=[str(tmp_path / "names")]).check()
+
+
 def test_stored_class_means_are_taken_and_another_classifier_is_noticed(flow, file, tmp_path):
     asked = AskedOptions(classifier=f"{file}:three", classifier_classes=["x", "y", "z"])
     asked.explainer(flow, ["a", "b"], images).save(tmp_path / "bb.ckpt")

@@ -12,6 +12,7 @@ from lightning_ecinn import (
     Predictor,
 )
 from lightning_ecinn.blackbox.line_search import MOST_ATTEMPTS
+from lightning_ecinn.blackbox.means import counts_in_words
 
 SHAPE, D = (1, 4, 4), 16
 
@@ -164,7 +165,10 @@ def test_where_the_classifier_never_says_so_it_is_said_or_kept(flow, images, exp
     kept = explainer.explain(images[:1], "below", undefined="keep")
     assert not kept.defined.any()
     assert torch.equal(kept.image, kept.input)
-    assert kept.certificate.reason == ["no step leads from above to below"]
+    never = "the classifier does not say below{} up to 3 times the difference of the class means"
+    assert kept.certificate.reason == [never.format("")]
+    kept = explainer.explain(images[:1], [["above", "below"]], "certified", undefined="keep")
+    assert kept.certificate.reason == [["", never.format(" with 0.9")]]
     explainer.second_direction = True
     turned = explainer.explain(images[:1], "below", "star")
     assert turned.certificate.predicted.tolist() == [1]
@@ -188,7 +192,9 @@ def test_a_class_that_the_classifier_never_says_has_no_mean(flow, images):
     assert explainer.class_counts[3] == 0
     with pytest.raises(ValueError, match="took no image for 3, so there is no class mean"):
         explainer.explain(images[:1], 3)
-    assert not explainer.explain(images[:1], 3, undefined="keep").defined.any()
+    kept = explainer.explain(images[:1], 3, undefined="keep")
+    assert not kept.defined.any()
+    assert kept.certificate.reason == ["the classifier took no image for 3: it has no mean"]
 
 
 def test_it_is_saved_and_read_back_for_the_same_classifier_only(tmp_path, explainer, images):
@@ -211,6 +217,14 @@ def test_what_does_not_fit_is_refused(flow, explainer, images):
         Explainer.for_classifier(flow, scores, images[..., :3])
     with pytest.raises(ValueError, match="need images, got none"):
         Explainer.for_classifier(flow, scores, [])
+    with pytest.raises(ValueError, match="as a data loader gives, got None"):
+        Explainer.for_classifier(flow, scores, None)
+    with pytest.raises(ValueError, match=r"flow must be an Explainer, .* got 'flow.ckpt'"):
+        Explainer.for_classifier("flow.ckpt", scores, images)
+    with pytest.raises(ValueError, match="'a' names 2 classes"):
+        Explainer.for_classifier(flow, scores, images, ["a", "b", "a"])
+    with pytest.raises(ValueError, match=r"a Predictor, which has .*: give it pictures where"):
+        Explainer.for_classifier(flow, Predictor(scores), images, pictures="uint8")
     with pytest.raises(ValueError, match=r"must be \(3, 16\), got \(3, 4\)"):
         BlackBoxExplainer(flow, Predictor(scores), torch.zeros(3, 4), torch.ones(3))
     with pytest.raises(ValueError, match="its name: above, below, left"):
@@ -218,6 +232,19 @@ def test_what_does_not_fit_is_refused(flow, explainer, images):
     for target in ("left", "above"):  # the image is one of "above": nothing moves, "far" is no step
         with pytest.raises(ValueError, match="alpha must be"):
             explainer.explain(images[:1], target, "far")
+
+
+def test_counts_in_words_name_the_most_frequent_of_many_classes():
+    assert counts_in_words(["a", "b"], torch.tensor([1200, 0])) == "a 1,200, b 0"
+    many = counts_in_words([f"c{k}" for k in range(1000)], torch.arange(1000))
+    assert many.startswith("c980 980, c981 981, ")
+    assert many.endswith("c999 999 and 980 other classes")
+
+
+def test_a_predictor_learns_from_the_names_how_many_classes_there_are(flow, images):
+    labels = Predictor(lambda x: scores(x).argmax(1))
+    made = Explainer.for_classifier(flow, labels, images, range(3))
+    assert (labels.num_classes, made.class_names) == (3, ("0", "1", "2"))
 
 
 def test_images_are_encoded_and_asked_about_once_for_all_steps(flow, images, monkeypatch):

@@ -164,6 +164,7 @@ def test_functions_objects_and_what_makes_them(module, where, name):
     ("given", "said"),
     [
         ("nowhere.pt2", "nowhere.pt2 does not exist: give a .ckpt"),
+        ("", "--classifier is empty: give a .ckpt"),
         (".", r"\. is a folder: give a .ckpt"),
         ("weights.pt", "weights.pt holds weights without their network, .* can't be asked"),
         ("text.pt", "text.pt can't be asked: give a .ckpt"),
