@@ -64,7 +64,7 @@ def _no_step(explainer: BlackBox, p: int, q: int, confidence: float | None) -> s
     for k in (p, q):
         if explainer.class_counts[k] == 0:
             return f"the classifier took no image for {explainer.class_names[k]}: it has no mean"
-    sure = "" if confidence is None else f" with {confidence:g}"
+    sure = "" if confidence is None else f" with at least {confidence:.10g}"
     return (
         f"the classifier does not say {explainer.class_names[q]}{sure} up to {LONGEST:g} times the "
         "difference of the class means"

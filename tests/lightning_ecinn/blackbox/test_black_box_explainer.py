@@ -168,7 +168,7 @@ def test_where_the_classifier_never_says_so_it_is_said_or_kept(flow, images, exp
     never = "the classifier does not say below{} up to 3 times the difference of the class means"
     assert kept.certificate.reason == [never.format("")]
     kept = explainer.explain(images[:1], [["above", "below"]], "certified", undefined="keep")
-    assert kept.certificate.reason == [["", never.format(" with 0.9")]]
+    assert kept.certificate.reason == [["", never.format(" with at least 0.9")]]
     explainer.second_direction = True
     turned = explainer.explain(images[:1], "below", "star")
     assert turned.certificate.predicted.tolist() == [1]
