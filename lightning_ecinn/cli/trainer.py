@@ -67,6 +67,7 @@ class ECINNTrainer(pl.Trainer):
         if settings.classifier is None:
             save_with_means(self, model, datamodule, ckpt_path, settings)
         else:
+            self._save_configuration(model, "means")
             save_asked(self, model, datamodule, ckpt_path, settings, self.files)
 
     def import_ibinn(
@@ -99,9 +100,7 @@ class ECINNTrainer(pl.Trainer):
         """
         settings = CompareSettings(**options)
         comparison = Comparison(settings)
-        for callback in self.callbacks:
-            if isinstance(callback, SaveConfigCallback):  # as Lightning's own subcommands do
-                callback.setup(self, model, "compare")
+        self._save_configuration(model, "compare")
         if self.is_global_zero:
             comparison.run(self, datamodule)
 
@@ -150,9 +149,7 @@ class ECINNTrainer(pl.Trainer):
             **options: see :class:`FiguresSettings`.
         """
         settings = FiguresSettings(**options)
-        for callback in self.callbacks:
-            if isinstance(callback, SaveConfigCallback):  # as Lightning's own subcommands do
-                callback.setup(self, model, "figures")
+        self._save_configuration(model, "figures")
         if self.is_global_zero:
             draw_figures(self, datamodule, settings)
 
@@ -173,3 +170,9 @@ class ECINNTrainer(pl.Trainer):
         """
         settings = EvaluateSettings(**options)
         evaluate(self, model, datamodule, ckpt_path, settings, self.files)
+
+    def _save_configuration(self, model: pl.LightningModule, command: str) -> None:
+        """As Lightning's own subcommands do when they run something."""
+        for callback in self.callbacks:
+            if isinstance(callback, SaveConfigCallback):
+                callback.setup(self, model, command)
