@@ -16,6 +16,7 @@ from lightning_ecinn.datamodules.image_files import (
     find_present,
 )
 from lightning_ecinn.datamodules.readers.files import open_files
+from lightning_ecinn.datamodules.readers.folders import read_folders
 from lightning_ecinn.datamodules.readers.looks import (
     find_channels,
     find_resolution,
@@ -39,6 +40,9 @@ class LabelledImages(ImageFilesDataModule):
         scans/0001.png,healthy
         scans/0002.png,ill
 
+    Or without a table, ``csv=None``: the names of folders are the labels, as in ``cat/1.png``, and
+    those above them the splits where they are called so, as in ``train/cat/1.png``.
+
     The classes are the different labels, sorted, as numbers if all of them are. Files without a row
     are no part of the data. Paths start from `root` and stay in it; those of Windows are read too.
     Pictures are turned as their EXIF data say and resized to a square; what is transparent becomes
@@ -47,7 +51,7 @@ class LabelledImages(ImageFilesDataModule):
     Args:
         root: folder or zip archive that the names of the files start from.
         csv: the table, in `root` or anywhere else; commas, semicolons or tabs between the columns,
-            and their names in the first line.
+            and their names in the first line. None: folders are labels.
         file_column: the column of files.
         label_column: the column of labels, text or numbers.
         split_column: the column that says which images are for training, validation (val) and
@@ -85,7 +89,7 @@ class LabelledImages(ImageFilesDataModule):
     def __init__(
         self,
         root: str,
-        csv: str = "labels.csv",
+        csv: str | None = "labels.csv",
         file_column: str = "file",
         label_column: str = "label",
         split_column: str | None = None,
@@ -103,7 +107,9 @@ class LabelledImages(ImageFilesDataModule):
         self.root = Path(root).expanduser().absolute()
         # Now, not in setup: whoever builds the model asks at once how many classes there are.
         place = open_files(self.root)
-        self._table = read_table(place, csv)
+        self._table = read_folders(place, _NUMBER_OF) if csv is None else read_table(place, csv)
+        if csv is None and split_column is None and "split" in self._table.names:
+            split_column = "split"
         self._names = self._table.pictures(file_column, "file_column", place)
         labels = self._table.column(label_column, "label_column")
         self._labels = [plain(label) for label in labels]

@@ -150,7 +150,8 @@ def _content(files: Folder | Archive, name: str) -> tuple[str, bytes]:
     held = files.within("")
     tables = [one for one in held if one.lower().endswith((".csv", ".tsv", ".txt"))]
     raise DataNotFoundError(
-        f"csv is {name!r}, but {files} has no such file: it holds {some(tables or held, 8)}."
+        f"csv is {name!r}, but {files} has no such file: it holds {some(tables or held, 8)}. "
+        "Null takes the names of folders as labels."
     )
 
 
