@@ -15,8 +15,9 @@ __all__ = ["read_folders"]
 def read_folders(files: Folder | Archive, splits: Collection[str]) -> Table:
     """A table of all pictures in folders: ``file``, ``label``, and ``split`` where folders name it.
 
-    ``cat/1.png`` has the label cat, however deep it lies below; in ``train/cat/1.png`` the first folder
-    is the split, if all first folders are such words. A folder around everything is seen through.
+    ``cat/1.png`` has the label cat, however deep it lies below; in ``train/cat/1.png`` the first
+    folder is the split, if all first folders are such words. A folder around everything is seen
+    through.
 
     Args:
         files: where they are.
