@@ -129,12 +129,14 @@ class Predictor:
         return self._probabilities(answers.to(pictures.device)).double()
 
     def _as_asked(self, pictures: Tensor) -> Tensor:
-        """Pictures as the classifier takes them, where it is."""
+        """Pictures as the classifier takes them, where it is, in the precision of its weights."""
         weight = None if self.module is None else next(self.module.parameters(), None)
-        device = pictures.device if weight is None else weight.device
+        device, dtype = pictures.device, torch.float32
+        if weight is not None:
+            device, dtype = weight.device, weight.dtype if weight.is_floating_point() else dtype
         if self.pictures == "uint8":
             return (pictures * 255).round().to(device, torch.uint8)
-        pictures = pictures.to(device, torch.float32)
+        pictures = pictures.to(device, dtype)
         if self.pictures == "symmetric":
             return 2 * pictures - 1
         if self.pictures == "imagenet":

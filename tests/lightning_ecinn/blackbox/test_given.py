@@ -202,6 +202,14 @@ def test_rows_of_pixels_and_more_channels_than_are_taken():
         grey(torch.zeros(1, 3, 2, 2))
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_pictures_come_in_the_precision_of_the_weights(network, pictures, dtype):
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 3)).to(dtype)
+    asked = Predictor(module)
+    expected = module(pictures.to(dtype)).double().softmax(1)
+    torch.testing.assert_close(asked(pictures), expected, atol=1e-6, rtol=0)
+
+
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [("symmetric", [-1.0]), ("imagenet", [-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225])],
