@@ -22,7 +22,7 @@ FILES = {"crop", "cache"}
 
 OWN_FLAGS = {
     MNIST: {"source", "root", "val_size"},
-    FakeMNIST: {"label_seed", "source", "root", "val_size"},
+    FakeMNIST: {"label_seed", "shortcut", "source", "root", "val_size"},
     CelebAHQ: {"root", "attribute", "resolution", "cache"},
     DrawnFaces: {
         "attribute",

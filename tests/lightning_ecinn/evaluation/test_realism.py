@@ -36,6 +36,7 @@ def rows_of(pairs, step="star", **more):
     grey = np.full((count, *SHAPE), 40 * pairs.target[:, None, None, None] + 100, np.uint8)
     return {
         "index": pairs.index,
+        "source": (pairs.target + 1) % 3,
         "target": pairs.target,
         "step": np.full(count, step),
         "defined": np.ones(count, bool),
