@@ -18,12 +18,10 @@ from lightning_ecinn.evaluation import (
     FactorUse,
     PairChange,
     Rows,
-    alpha_name,
     factor_use,
     mean_changes,
 )
 from lightning_ecinn.figures import direction_atlas
-from lightning_ecinn.metrics.two_sample import in_8_bits
 
 __all__ = ["Audit", "audit"]
 
@@ -125,9 +123,7 @@ def audit(trainer: pl.Trainer, module: CounterfactualEvaluation, pictures: Rows)
         module: has made the counterfactuals.
         pictures: those that were kept, by `evaluation.realism_pictures`.
     """
-    names = [alpha_name(alpha) for alpha in module.alphas]
-    step = "convincing" if "convincing" in names else names[-1]
-    found = Audit()
+    step, found = module.shown_step, Audit()
     if not pictures or not (pictures["step"] == step).any():
         return found
     with going_on(trainer, "The audit could not be made"):
@@ -136,37 +132,37 @@ def audit(trainer: pl.Trainer, module: CounterfactualEvaluation, pictures: Rows)
             torch.from_numpy(pictures[name][chosen])
             for name in ("index", "source", "target", "picture")
         )
-        images = _images(module, index)
+        images = module.data.pictures(index)
         pairs = mean_changes(images, made, source, target)
-        factors = _factors(module, index, images, made)
+        changes = (made.double() - images.double()) / 255
+        factors = _factors(module, index, source, changes)
         found = Audit(step, pairs, factors, module.explainer.class_names)
         _draw(trainer, found, images, source)
     return found
 
 
-def _images(module: CounterfactualEvaluation, index: Tensor) -> Tensor:
-    parts = (module.data.read(part)[0] for part in index.split(module.data.batch_size))
-    return torch.cat([in_8_bits(part) for part in parts])
-
-
 def _factors(
-    module: CounterfactualEvaluation, index: Tensor, images: Tensor, made: Tensor
+    module: CounterfactualEvaluation, index: Tensor, source: Tensor, changes: Tensor
 ) -> dict[str, FactorUse]:
-    """How much every factor is used that the data know; of each image once."""
+    """How much every factor is used that the data know; each image is asked about once.
+
+    Args:
+        module: has made the counterfactuals.
+        index: numbers (n,) of their images.
+        source: what these are classified as, (n,).
+        changes: (n, C, H, W).
+    """
+    each, place = index.unique(return_inverse=True)
+    before = torch.empty_like(each).index_copy_(0, place, source)
     parts: dict[str, list[tuple[Tensor, Tensor]]] = {}
-    for some in index.split(module.data.batch_size):
+    for some in each.split(module.data.batch_size):
         for name, factor in module.data.factors(some).items():
             said = module.explainer.posterior(factor.switched).argmax(1).cpu()
             parts.setdefault(name, []).append((said, factor.pixels))
-    if not parts:
-        return {}
-    chunks = images.split(module.data.batch_size)
-    before = torch.cat([module.explainer.posterior(part).argmax(1).cpu() for part in chunks])
-    changes = (made.double() - images.double()) / 255
     found = {}
     for name, some_parts in parts.items():
         after, pixels = (torch.cat(column) for column in zip(*some_parts, strict=True))
-        found[name] = factor_use(before, after, changes, pixels)
+        found[name] = factor_use(before, after, changes, pixels[place])
     return found
 
 

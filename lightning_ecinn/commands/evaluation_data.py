@@ -16,6 +16,7 @@ from lightning_ecinn.datamodules import Factor, InMemoryDataModule
 from lightning_ecinn.datamodules.batches.samplers import WholeBatchSampler
 from lightning_ecinn.datamodules.checks import SplitName
 from lightning_ecinn.evaluation import Pairs, choose_targets, read_images
+from lightning_ecinn.metrics.two_sample import in_8_bits
 from lightning_ecinn.progress import progress_bar
 
 __all__ = ["EvaluationData"]
@@ -119,6 +120,11 @@ class EvaluationData(pl.LightningDataModule):
         if self._relabels is not None:
             labels = self.labels[index]
         return images, torch.as_tensor(labels).long()
+
+    def pictures(self, index: Tensor) -> Tensor:
+        """Images (n, C, H, W) uint8 of numbers index (n,); read in batches, which may be large."""
+        parts = (self.read(part)[0] for part in index.split(self.batch_size))
+        return torch.cat([in_8_bits(part) for part in parts])
 
     def true_pixels(self, index: Tensor, source: Tensor, target: Tensor) -> Tensor | None:
         """The pixels that truly tell p from q in each image, bool (B, C or 1, H, W), if known.

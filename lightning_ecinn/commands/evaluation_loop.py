@@ -16,6 +16,7 @@ from lightning_ecinn.evaluation import (
     Judges,
     RealismSample,
     Rows,
+    alpha_name,
     choose_realism_sample,
     joined,
     measured,
@@ -73,6 +74,12 @@ class CounterfactualEvaluation(pl.LightningModule):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, EvaluationData)
         return data
+
+    @property
+    def shown_step(self) -> str:
+        """The step that is looked at closely: the convincing one, or the last where it is none."""
+        names = [alpha_name(alpha) for alpha in self.alphas]
+        return "convincing" if "convincing" in names else names[-1]
 
     def setup(self, stage: str) -> None:
         """Refuse precisions in which no flow can be inverted."""

@@ -9,7 +9,7 @@ import torch
 from lightning_ecinn.callbacks.loggers import log_page
 from lightning_ecinn.callbacks.remarks import going_on
 from lightning_ecinn.commands.evaluation_loop import CounterfactualEvaluation
-from lightning_ecinn.evaluation import Rows, alpha_name, examples
+from lightning_ecinn.evaluation import Rows, examples
 from lightning_ecinn.page import counterfactual_page, room
 
 __all__ = ["write_pages"]
@@ -29,8 +29,7 @@ def write_pages(trainer: pl.Trainer, module: CounterfactualEvaluation, rows: Row
     They are chosen at the convincing step or, where that is not evaluated, at the last one. What
     can't be written is remarked upon.
     """
-    names = [alpha_name(alpha) for alpha in module.alphas]
-    step = "convincing" if "convincing" in names else names[-1]
+    step = module.shown_step
     count = min(_IMAGES, room(module.explainer.num_classes))
     for kind, chosen in examples(rows, step, count).items():
         with going_on(trainer, f"evaluation-{kind} could not be written"):

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
 
 from lightning_ecinn.callbacks.remarks import going_on
 from lightning_ecinn.commands.evaluation_loop import CounterfactualEvaluation
 from lightning_ecinn.evaluation import Estimate, Rows, alpha_name, realism
-from lightning_ecinn.metrics.two_sample import FEWEST, in_8_bits
+from lightning_ecinn.metrics.two_sample import FEWEST
 
 __all__ = ["Realism", "measure_realism"]
 
@@ -62,7 +61,7 @@ def measure_realism(
         targets |= {f"{names[1 - q]} → {names[q]}": q for q in (1, 0)}
     missing = []
     with going_on(trainer, "What is told apart from real images could not be measured"):
-        real = _real_images(module, torch.from_numpy(sample.real))
+        real = module.data.pictures(torch.from_numpy(sample.real))
         for alpha in map(alpha_name, module.alphas):
             for way, target in targets.items():
                 title = f"telling apart: {', '.join(filter(None, (alpha, way)))}"
@@ -78,12 +77,6 @@ def measure_realism(
                     found.estimates.extend(new)
         found.notes.extend(_notes(found.estimates, missing, repeats))
     return found
-
-
-def _real_images(module: CounterfactualEvaluation, index: Tensor) -> Tensor:
-    """Images (n, C, H, W) uint8 of the numbers index (n,); read in batches, which may be large."""
-    parts = (module.data.read(part)[0] for part in index.split(module.data.batch_size))
-    return torch.cat([in_8_bits(part) for part in parts])
 
 
 def _notes(found: Sequence[Estimate], missing: Sequence[str], repeats: int) -> list[str]:

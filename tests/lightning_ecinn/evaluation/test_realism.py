@@ -120,7 +120,7 @@ def fake_module(names, sample, real):
         alphas=["star", 0.5],
         device=torch.device("cpu"),
         explainer=SimpleNamespace(class_names=names),
-        data=SimpleNamespace(batch_size=7, read=lambda index: (real[: len(index)], None)),
+        data=SimpleNamespace(pictures=lambda index: real[: len(index)]),
     )
 
 
