@@ -26,6 +26,7 @@ from lightning_ecinn.comparison import (
     HeatmapNumbers,
     HeatmapSettings,
     explain_by,
+    explained_model,
     explains,
     left_out,
     numbers_table,
@@ -103,13 +104,9 @@ class Comparison:
         self.paths = [str(shipped.resolve(path).absolute()) for path in settings.ckpt_path]
         asked = [] if settings.classifier is None else [settings.classifier]
         self.names = settings.names or name_models([*self.paths, *asked])
-        checkpoints = [read_checkpoint(path, "classifier", "network") for path in self.paths]
-        self.models: list[Any] = [one.model() for one in checkpoints]
-        self.flow = None if not asked else first_flow(checkpoints)
-        # Counterfactuals go as far as the checkpoint says: it may hold a fitted step.
-        self.steps = [
-            stored_path(checkpoint.settings, checkpoint.path) for checkpoint in checkpoints
-        ]
+        self.checkpoints = [read_checkpoint(path, "classifier", "network") for path in self.paths]
+        self.models: list[Any] = list(map(explained_model, self.checkpoints))
+        self.flow = first_flow(self.checkpoints) if asked else None
         has_none = not asked and not any(map(explains, self.models))
         if set(settings.methods) == {"ecinnh"} and has_none:
             raise ValueError(
@@ -145,7 +142,6 @@ class Comparison:
         self.models.append(explained_over_data(trainer, datamodule, self.settings, *given))
         for text in left_out(self.models[-1], self.names[-1], self.settings.methods):
             remark(trainer, text)
-        self.steps.append({})
         self.paths.append(str(self.settings.classifier))
 
     def _compare(self, trainer: pl.Trainer) -> None:
@@ -156,9 +152,8 @@ class Comparison:
         generator = torch.Generator().manual_seed(s.seed)
         chosen = torch.randperm(len(images), generator=generator)[: max(s.count, s.measure)]
         baselines = draw_baselines(trainer, s.baselines, s.num_baselines, s.seed)
-        for model in self.models:
-            if isinstance(model, torch.nn.Module):
-                model.to(trainer.strategy.root_device)
+        for checkpoint in self.checkpoints:
+            checkpoint.model().to(trainer.strategy.root_device)
         correlations = HeatmapCorrelations(len(self.models), methods)
         numbers = [HeatmapNumbers(methods) for _ in self.models]
         missing = torch.zeros(len(self.models), dtype=torch.int64)
@@ -177,7 +172,7 @@ class Comparison:
     def _explained(self, images: Tensor, baselines: Tensor | None) -> list[Explained]:
         return [
             explain_by(
-                self._as_explained(model, steps),
+                model,
                 images,
                 self.settings.methods,
                 target=self.settings.target if model.num_classes > 2 else None,
@@ -185,13 +180,8 @@ class Comparison:
                 seed=self.settings.seed,
                 name=name,
             )
-            for model, name, steps in zip(self.models, self.names, self.steps, strict=True)
+            for model, name in zip(self.models, self.names, strict=True)
         ]
-
-    @staticmethod
-    def _as_explained(model: Any, steps: dict[str, Any]) -> Any:
-        is_flow = isinstance(model, GenerativeClassifier) and explains(model)
-        return Explainer(model, **steps) if is_flow else model
 
     def _draw_images(
         self, trainer: pl.Trainer, explained: list[Explained], indices: Tensor, labels: Tensor

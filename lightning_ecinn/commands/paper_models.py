@@ -7,18 +7,16 @@ from functools import cached_property
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from torch import Tensor
 
 from lightning_ecinn import shipped
 from lightning_ecinn.attribution import posterior
 from lightning_ecinn.callbacks.end_of_run import NothingToDrawError
-from lightning_ecinn.comparison import explains
+from lightning_ecinn.comparison import explained_model
 from lightning_ecinn.datamodules import FakeMNIST
 from lightning_ecinn.datamodules.checks import SplitName
 from lightning_ecinn.ecinn import Explainer
-from lightning_ecinn.ecinn.settings import stored_path
-from lightning_ecinn.models.checkpoints import Checkpoint, read_checkpoint
+from lightning_ecinn.models.checkpoints import read_checkpoint
 from lightning_ecinn.runs import name_models
 from lightning_ecinn.training.batches import CorrectImages, read_first_images
 
@@ -62,7 +60,9 @@ class PaperModels:
                 "give the --config that it was trained with."
             )
         device = trainer.strategy.root_device
-        self.all: list[Any] = [_explainer(one, device) for one in checkpoints]
+        for one in checkpoints:
+            one.model().to(device)
+        self.all: list[Any] = list(map(explained_model, checkpoints))
 
     @property
     def explainer(self) -> Explainer:
@@ -118,11 +118,3 @@ def _names(paths: Sequence[str], betas: Sequence[float | None]) -> list[str]:
     if len(set(experiments)) < len(paths) == len(set(betas)) and None not in betas:
         return [f"{one}, β = {beta:g}" for one, beta in zip(experiments, betas, strict=True)]
     return name_models(paths)
-
-
-def _explainer(checkpoint: Checkpoint, device: torch.device) -> Any:
-    model: Any = checkpoint.model().to(device)
-    if not explains(model):
-        return model
-    # Counterfactuals go as far as the checkpoint says: it may hold a fitted step.
-    return Explainer(model, **stored_path(checkpoint.settings, checkpoint.path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,9 @@ from torch.nn.functional import interpolate
 from lightning_ecinn.attribution import LABELS, METHODS, Heatmap, attribute, posterior, why_not
 from lightning_ecinn.blackbox import AnyExplainer, BlackBoxExplainer
 from lightning_ecinn.ecinn.explainer import Explainer
+from lightning_ecinn.ecinn.settings import stored_path
 from lightning_ecinn.figures import HeatmapRow, posterior_percent
+from lightning_ecinn.models.checkpoints import Checkpoint
 from lightning_ecinn.models.classifier import GenerativeClassifier
 from lightning_ecinn.models.inputs import as_float, check_pixels, check_shape
 from lightning_ecinn.plain_text import plain
@@ -24,6 +27,7 @@ __all__ = [
     "Explained",
     "check_methods",
     "explain_by",
+    "explained_model",
     "explains",
     "left_out",
     "resized",
@@ -82,6 +86,17 @@ def explains(model: AnyExplainer | nn.Module) -> bool:
         return bool(model.class_counts.any())
     classifier = getattr(model, "classifier", model)
     return isinstance(classifier, GenerativeClassifier) and bool(classifier.class_counts.any())
+
+
+def explained_model(checkpoint: Checkpoint) -> Any:
+    """An `Explainer` of a checkpoint's model; the model itself where it has no counterfactuals.
+
+    Counterfactuals go as far as the checkpoint says: it may hold a fitted step.
+    """
+    model: Any = checkpoint.model()
+    if not explains(model):
+        return model
+    return Explainer(model, **stored_path(checkpoint.settings, checkpoint.path))
 
 
 def explain_by(
