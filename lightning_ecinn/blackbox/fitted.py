@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate, pad
 
 from lightning_ecinn.blackbox.predictor import put_in_evaluation
 
-__all__ = ["Fitted", "Takes"]
+__all__ = ["Fitted", "Takes", "failure"]
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,9 @@ class Fitted(nn.Module):
             raise
         except Exception as error:  # anything can go wrong in a stranger's function
             last = traceback.extract_tb(error.__traceback__)[-1]
-            said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
             raise ValueError(
                 f"The classifier {self.name} fails on pictures {tuple(pictures.shape)} of "
-                f"{pictures.dtype}: {said} ({last.filename}, line {last.lineno})."
+                f"{pictures.dtype}: {failure(error)} ({last.filename}, line {last.lineno})."
             ) from error
 
     def _fitting(self, pictures: Tensor) -> Tensor:
@@ -114,3 +113,8 @@ class Fitted(nn.Module):
         if takes.flat:
             return pictures.flatten(1)
         return pictures.permute(0, 2, 3, 1) if takes.channels_last else pictures
+
+
+def failure(error: Exception) -> str:
+    """Kind and message of what a stranger's program raised, in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from lightning_ecinn import shipped
-from lightning_ecinn.blackbox.fitted import Fitted, Takes
+from lightning_ecinn.blackbox.fitted import Fitted, Takes, failure
 from lightning_ecinn.blackbox.formats import read_exported, read_onnx, read_scripted
 from lightning_ecinn.models.checkpoints import load_model
 from lightning_ecinn.models.classifier import GenerativeClassifier
@@ -140,8 +140,8 @@ def _module(name: str, given: str) -> ModuleType:
         sys.modules[own_name] = module
         spec.loader.exec_module(module)
     except Exception as error:  # anything can go wrong in a stranger's module
-        said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        raise ValueError(f"--classifier {given}: {name} can't be imported ({said}).") from error
+        said = f"--classifier {given}: {name} can't be imported ({failure(error)})."
+        raise ValueError(said) from error
     return module
 
 
@@ -162,8 +162,8 @@ def _called(found: Any, given: str) -> Any:
         try:
             found = found()
         except Exception as error:
-            said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-            raise ValueError(f"--classifier {given} can't be called ({said}).") from error
+            said = f"--classifier {given} can't be called ({failure(error)})."
+            raise ValueError(said) from error
     if isinstance(found, type) or not callable(found):
         what = f"is a class, {found.__name__}" if isinstance(found, type) else "can't be called"
         raise ValueError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
@@ -54,16 +54,10 @@ class AskedOptions:
         if self.classifier is not None:
             self._given_names()
             return
-        for name, default in (
-            ("classifier_classes", None),
-            ("classifier_pictures", None),
-            ("classifier_answers", None),
-            ("second_direction", False),
-            ("means_images", 10_000),
-        ):
-            if getattr(self, name) != default:
+        for one in fields(AskedOptions):  # not those of commands, which have more
+            if getattr(self, one.name) != one.default:
                 raise ValueError(
-                    f"--{name} is about a classifier that is asked, but there is none: give "
+                    f"--{one.name} is about a classifier that is asked, but there is none: give "
                     "--classifier, or leave it out."
                 )
 

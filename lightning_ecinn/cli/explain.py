@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict, fields
 from typing import Any
 
 from lightning_ecinn import shipped
@@ -39,17 +40,6 @@ The exit status is 1 where some pictures could not be read (the others are expla
 _REMEDY = "give --ckpt_path a .ckpt file of a run, or pretrained:mnist and the like"
 
 
-_ASKED = (
-    "classifier",
-    "classifier_classes",
-    "classifier_pictures",
-    "classifier_answers",
-    "second_direction",
-    "means_images",
-)
-"""The options that are fields of `AskedOptions`."""
-
-
 class _Parser(OneLineErrors, argparse.ArgumentParser):
     """Mistakes in one line."""
 
@@ -71,7 +61,7 @@ def explain(words: Sequence[str]) -> None:
     from lightning_ecinn.commands.explain import explain_pictures
     from lightning_ecinn.ecinn.alphas import check_alphas
 
-    _check_asked(given)
+    asked = _asked(given)
     alphas = [_alpha(word) for word in given.alphas]
     check_alphas(alphas)
     path = {name: getattr(given, name) for name in ("truncation", "confidence", "convincing_step")}
@@ -88,9 +78,7 @@ def explain(words: Sequence[str]) -> None:
         device=given.device,
         path={name: value for name, value in path.items() if value is not None},
         images=given.images,
-        asked={name: getattr(given, name) for name in _ASKED}
-        if given.classifier is not None
-        else {},
+        asked=asked,
     )
     failed = explain_pictures(settings)
     print(f"The results lie in {settings.out}")
@@ -204,23 +192,24 @@ def _add_asked(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _check_asked(given: argparse.Namespace) -> None:
-    """Refuse options of a classifier where there is none.
+def _asked(given: argparse.Namespace) -> dict[str, Any]:
+    """The fields of `AskedOptions`; none without a classifier.
 
     Raises:
-        ValueError: says which.
+        ValueError: there is none, but something is said of one, or pictures are missing.
     """
-    if given.classifier is not None:
-        if given.images:
-            find_pictures(given.images)
-        return
-    unasked = _parser().parse_args(["--ckpt_path=", "picture"])
-    for name in (*_ASKED, "images"):
-        if getattr(given, name) != getattr(unasked, name):
-            raise ValueError(
-                f"--{name} is about a classifier that is asked, but there is none: give "
-                "--classifier, or leave it out."
-            )
+    from lightning_ecinn.blackbox import AskedOptions
+
+    asked = AskedOptions(**{one.name: getattr(given, one.name) for one in fields(AskedOptions)})
+    asked.check()
+    if asked.classifier is None and given.images:
+        raise ValueError(
+            "--images is about a classifier that is asked, but there is none: give --classifier, "
+            "or leave it out."
+        )
+    if given.images:
+        find_pictures(given.images)
+    return {} if asked.classifier is None else asdict(asked)
 
 
 def _alpha(word: str) -> Any:

@@ -9,7 +9,7 @@ import torch
 
 from lightning_ecinn.blackbox import BlackBoxExplainer
 from lightning_ecinn.ecinn.counterfactuals import Counterfactual
-from lightning_ecinn.training.first_batch import images_alone
+from lightning_ecinn.training.first_batch import asked_targets, images_alone
 from lightning_ecinn.training.shared import check_precision
 
 __all__ = ["BlackBoxPrediction"]
@@ -38,8 +38,7 @@ class BlackBoxPrediction(pl.LightningModule):
                 f"--model.predict_target is {target}, but the classifier's classes are 0 to "
                 f"{count - 1}."
             )
-        self.targets = list(range(count)) if target == "all" else [target]
-        self.alpha = alpha
+        self.target, self.alpha = target, alpha
 
     def setup(self, stage: str) -> None:
         """Refuse precisions in which no flow can be inverted."""
@@ -48,6 +47,6 @@ class BlackBoxPrediction(pl.LightningModule):
     def predict_step(self, batch: Any, batch_idx: int) -> Counterfactual:
         """Counterfactuals of a batch, (B, T, ...)."""
         images = images_alone(batch, batch_idx, self.classifier)
-        targets = torch.tensor(self.targets, device=self.device).expand(len(images), -1)
+        targets = asked_targets(self.target, self.explainer.num_classes, images)
         with torch.autocast(self.device.type, enabled=False):
             return self.explainer.explain(images, targets, self.alpha, undefined="keep")

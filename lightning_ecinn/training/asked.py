@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import pytorch_lightning as pl
 import torch
@@ -15,7 +14,7 @@ from lightning_ecinn.blackbox.file import Stored
 from lightning_ecinn.blackbox.means import counts_in_words
 from lightning_ecinn.ecinn.explainer import Explainer
 from lightning_ecinn.plain_text import plain
-from lightning_ecinn.training.batches import draw_batches
+from lightning_ecinn.training.batches import draw_batches, up_to
 
 __all__ = ["explained_classifier"]
 
@@ -52,20 +51,9 @@ def explained_classifier(
     def images() -> Iterator[Tensor]:
         drawn = torch.Generator().manual_seed(_SEED)
         batches = draw_batches(trainer, "train", drawn, flow.chunk_size)
-        return _first(batches, options.means_images)
+        return (some for some, _ in up_to(options.means_images or None, batches))
 
     explainer = options.explainer(flow, names, images, stored, source)
     told = counts_in_words(explainer.class_names, explainer.class_counts)
     rank_zero_info(plain(f"Training images as {options.classifier} classifies them: {told}"))
     return explainer
-
-
-def _first(batches: Iterable[Any], count: int) -> Iterator[Tensor]:
-    """The first images of batches; all of them where count is 0."""
-    seen = 0
-    for images, *_ in batches:
-        part = images[: count - seen] if count else images
-        seen += len(part)
-        yield part
-        if count and seen >= count:
-            return

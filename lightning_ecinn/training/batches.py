@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -27,6 +27,7 @@ __all__ = [
     "share_training_batches",
     "show_progress",
     "shuffle_training_batches",
+    "up_to",
 ]
 
 
@@ -67,14 +68,9 @@ def read_first_images(trainer: pl.Trainer, split: SplitName, limit: int) -> tupl
         dataset = datamodule.dataset(split)
         images, labels, _ = dataset[torch.arange(min(limit, len(dataset)))]
         return images, labels
-    parts, count = [], 0
-    for images, labels, *_ in _own_loader(trainer, split):
-        parts.append((images, labels))
-        count += len(labels)
-        if count >= limit:
-            break
+    parts = up_to(limit, _own_loader(trainer, split))
     all_images, all_labels = (torch.cat(column) for column in zip(*parts, strict=True))
-    return all_images[:limit].cpu(), all_labels[:limit].cpu()
+    return all_images.cpu(), all_labels.cpu()
 
 
 def draw_batches(
@@ -103,14 +99,21 @@ def draw_images(
     trainer: pl.Trainer, split: SplitName, limit: int, seed: int
 ) -> tuple[Tensor, Tensor]:
     """Up to `limit` images of a split and their labels, on the CPU, drawn by seed."""
-    generator, parts, count = torch.Generator().manual_seed(seed), [], 0
-    for images, labels, *_ in draw_batches(trainer, split, generator, limit):
-        parts.append((images, torch.as_tensor(labels)))
-        count += len(images)
-        if count >= limit:
-            break
-    images, labels = (torch.cat(column)[:limit].cpu() for column in zip(*parts, strict=True))
+    generator = torch.Generator().manual_seed(seed)
+    parts = up_to(limit, draw_batches(trainer, split, generator, limit))
+    images, labels = (torch.cat(column).cpu() for column in zip(*parts, strict=True))
     return images, labels.long()
+
+
+def up_to(limit: int | None, batches: Iterable[Any]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Images and labels of batches until there are so many; of all, where the limit is None."""
+    count = 0
+    for images, labels, *_ in batches:
+        left = None if limit is None else limit - count
+        yield images[:left], torch.as_tensor(labels)[:left]
+        count += len(images)
+        if limit is not None and count >= limit:
+            return
 
 
 def _own_loader(trainer: pl.Trainer, split: SplitName) -> Iterable[Any]:

@@ -7,11 +7,24 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from lightning_ecinn.models.inputs import check_images
 
-__all__ = ["check_labels_on_cpu", "images_alone", "images_and_labels", "more_than_one_value"]
+__all__ = [
+    "asked_targets",
+    "check_labels_on_cpu",
+    "images_alone",
+    "images_and_labels",
+    "more_than_one_value",
+]
+
+
+def asked_targets(target: int | str, num_classes: int, images: Tensor) -> Tensor:
+    """The classes that `predict` asks for of images (B, ...): one or all of K, (B, T)."""
+    classes = range(num_classes) if target == "all" else [target]
+    return torch.tensor(list(classes), device=images.device).expand(len(images), -1)
 
 
 def images_and_labels(batch: Any, batch_idx: int, model: Any) -> tuple[Tensor, Tensor]:

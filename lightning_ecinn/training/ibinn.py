@@ -30,6 +30,7 @@ from lightning_ecinn.training.checks import (
     check_share,
 )
 from lightning_ecinn.training.first_batch import (
+    asked_targets,
     images_alone,
     images_and_labels,
     more_than_one_value,
@@ -222,9 +223,7 @@ class IBINN(DescribedModule):
                 "`means`."
             )
         images = images_alone(batch, batch_idx, self.classifier)
-        target = self._settings.predict_target
-        classes = range(self.classifier.num_classes) if target == "all" else [target]
-        targets = torch.tensor(list(classes), device=self.device).expand(len(images), -1)
+        targets = asked_targets(self._settings.predict_target, self.classifier.num_classes, images)
         return self.explainer.explain(
             images, targets, self._settings.predict_alpha, undefined="keep"
         )
