@@ -17,7 +17,7 @@ define require_python
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help venv install demo test bench lint clean
+.PHONY: help venv install demo test docs bench lint clean
 
 help:  ## show this list
 	@echo "Targets:"
@@ -33,6 +33,10 @@ demo: $(INSTALLED)  ## train a small model and draw its counterfactuals, on any 
 
 test: $(INSTALLED)  ## run the tests and the examples in docstrings
 	OMP_NUM_THREADS=1 "$(BIN)/python" -m pytest
+
+docs: $(INSTALLED)  ## build the site from pages and docstrings: build/site/index.html
+	"$(BIN)/python" -m sphinx -q -W --keep-going -c docs . build/site
+	@echo "Open build/site/index.html"
 
 bench: $(INSTALLED)  ## measure speed and memory beside peers and the machine's limits
 	"$(BIN)/python" -m benchmarks

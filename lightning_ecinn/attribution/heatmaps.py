@@ -34,9 +34,9 @@ class Heatmap:
         values: (B, C, H, W), signed: positive speaks for the target, negative for the source.
             For ECINNh it is the change of the picture, in units of the range [0, 1].
         method: the name in `METHODS`.
-        completeness_gap: (B,), |sum of values - (F(x) - F(x'))| / |F(x) - F(x')|, with the mean
+        completeness_gap: (B,), abs(sum of values - d) / abs(d) with d = F(x) - F(x'), the mean
             over all baselines x' where there are several. None where the method has no such
-            axiom. Differences of F below sqrt(eps) max(1, |F(x)|, |F(x')|), eps the precision,
+            axiom. Differences below sqrt(eps) max(1, abs F(x), abs F(x')), eps the precision,
             are rounding errors: that bound then takes their place in the denominator.
 
     Example:

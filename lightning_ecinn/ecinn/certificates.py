@@ -35,7 +35,7 @@ class Certificate:
     Attributes:
         predicted: (B,), the class of c.
         posterior: (B, K), p(y|c).
-        tipping_gap: (B,), |log p(p|c) - log p(q|c)|, 0 at a tie.
+        tipping_gap: (B,), abs(log p(p|c) - log p(q|c)), 0 at a tie.
         third_class: (B,), whether ``predicted`` is neither p nor q.
         log_prob_before: (B,), exact log p(x') of the input in nats, without noise (u = 1/2).
         log_prob_after: (B,), that of c.
