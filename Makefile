@@ -32,7 +32,7 @@ demo: $(INSTALLED)  ## train a small model and draw its counterfactuals, on any 
 	"$(BIN)/python" -m lightning_ecinn fit --config quickstart.yaml
 
 test: $(INSTALLED)  ## run the tests and the examples in docstrings
-	OMP_NUM_THREADS=1 "$(BIN)/python" -m pytest
+	OMP_NUM_THREADS=1 "$(BIN)/python" -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 docs: $(INSTALLED)  ## build the site from pages and docstrings: build/site/index.html
 	"$(BIN)/python" -m sphinx -q -W --keep-going -c docs . build/site
