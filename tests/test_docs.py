@@ -134,7 +134,8 @@ class FewDigits(MNIST):
 
     def load(self, train):
         images, labels = super().load(train)
-        return images[:1000], labels[:1000]
+        count = 300 if train else 500
+        return images[:count], labels[:count]
 
 
 @pytest.mark.parametrize("name", [name for name in PAGES if [*blocks(name, "python")]])

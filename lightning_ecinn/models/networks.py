@@ -14,9 +14,6 @@ from lightning_ecinn.models.classifier import checked_names
 
 __all__ = ["ConvNetwork", "InceptionNetwork", "Network", "build_network", "network_class"]
 
-INCEPTION_SIDE = 224
-"""Side of the pictures that Inception-v3 sees (Section 4.3)."""
-
 
 class Network(nn.Module):
     """A classifier of images that is no generative model: images to features to logits.
@@ -156,9 +153,8 @@ class ConvNetwork(Network):
 class InceptionNetwork(Network):
     """torchvision's Inception-v3 (Szegedy et al., 2016) without the auxiliary classifier.
 
-    Pictures of any size are resized to 224 x 224 (bilinear, antialiased, differentiable), grey
-    ones repeated to three channels. ``inception`` has torchvision's weights by torchvision's
-    names. F is 2048.
+    Pictures are resized (bilinear, antialiased, differentiable), grey ones repeated to three
+    channels. ``inception`` has torchvision's weights by torchvision's names. F is 2048.
 
     Args:
         image_shape: (C, H, W), C = 1 or 3.
@@ -167,9 +163,10 @@ class InceptionNetwork(Network):
         weights: None begins with random weights; "imagenet" with those trained on ImageNet, but
             for the last layer (torchvision downloads them).
         dropout: share of the features left out in training.
+        side: of the pictures it sees, in pixels, 75 or more; 224 in the paper (Section 4.3).
 
     Raises:
-        ValueError: if the weights can not be downloaded.
+        ValueError: if the weights can not be downloaded, and for a side that is too small.
 
     Example:
         >>> network = InceptionNetwork((3, 64, 64), 2, ["not smiling", "smiling"])
@@ -187,10 +184,13 @@ class InceptionNetwork(Network):
         *,
         weights: Literal["imagenet"] | None = None,
         dropout: float = 0.5,
+        side: int = 224,
     ):
         _check_dropout(dropout)
+        if side < 75:
+            raise ValueError(f"side is {side}: Inception-v3 needs pictures of 75 pixels or more.")
         # Not weights: a checkpoint holds its own.
-        super().__init__(image_shape, num_classes, class_names, dropout=dropout)
+        super().__init__(image_shape, num_classes, class_names, dropout=dropout, side=side)
         self.inception = _inception3(num_classes, dropout)
         if weights is not None:
             self.inception.load_state_dict(_imagenet_weights(weights), strict=False)
@@ -213,7 +213,7 @@ class InceptionNetwork(Network):
         # torchvision's normalisation for ImageNet, with the transform_input of its pretrained
         # network, is 2 x - 1 too.
         x = self._inputs(images).expand(-1, 3, -1, -1)
-        size = (INCEPTION_SIDE, INCEPTION_SIDE)
+        size = (self.config["side"], self.config["side"])
         if x.shape[2:] == size:
             return x
         return interpolate(x, size, mode="bilinear", align_corners=False, antialias=True)

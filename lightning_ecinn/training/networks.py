@@ -162,6 +162,8 @@ class InceptionV3(NetworkModule):
         weights: where training starts: None for random weights, "imagenet" for those trained on
             ImageNet, which are downloaded.
         dropout: share of the features before the last layer left out in training.
+        side: of the pictures it sees, in pixels, 75 or more; fewer than the paper's 224 are
+            trained sooner.
         **training: see :class:`NetworkSettings`.
 
     Example:
@@ -179,6 +181,7 @@ class InceptionV3(NetworkModule):
         class_names: Sequence[str] | None = None,
         weights: Literal["imagenet"] | None = None,
         dropout: float = 0.5,
+        side: int = 224,
         **training: Any,
     ):
         super().__init__(**training)
@@ -186,5 +189,5 @@ class InceptionV3(NetworkModule):
         check_description(image_shape, num_classes)
         self.save_hyperparameters(ignore=["weights"])  # a checkpoint needs no download
         self.network = InceptionNetwork(
-            image_shape, num_classes, class_names, weights=weights, dropout=dropout
+            image_shape, num_classes, class_names, weights=weights, dropout=dropout, side=side
         )

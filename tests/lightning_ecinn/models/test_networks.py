@@ -32,7 +32,14 @@ def saved(entry, model, path):
     return path
 
 
-def test_inception_is_torchvisions(inception):
+def copied(network, **changed):
+    copy = build_network(network.config | changed).eval()
+    copy.load_state_dict(network.state_dict())
+    return copy
+
+
+@pytest.mark.parametrize("side", [224, 80])
+def test_inception_is_torchvisions(inception, side):
     """Same names, same outputs, after torchvision's own normalisation for ImageNet."""
     from torchvision.models import inception_v3
     from torchvision.transforms.functional import InterpolationMode, normalize, resize
@@ -43,7 +50,9 @@ def test_inception_is_torchvisions(inception):
     assert theirs.state_dict().keys() == inception.inception.state_dict().keys()
     theirs.load_state_dict(inception.inception.state_dict())
     images = torch.rand(1, 1, 20, 20)
-    x = resize(images, [224, 224], InterpolationMode.BILINEAR, antialias=True)
+    if side != 224:
+        inception = copied(inception, side=side)
+    x = resize(images, [side, side], InterpolationMode.BILINEAR, antialias=True)
     x = normalize(x.expand(-1, 3, -1, -1), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     with torch.no_grad():
         torch.testing.assert_close(inception(images), theirs.eval()(x), rtol=1e-4, atol=1e-4)
@@ -130,6 +139,7 @@ def test_any_side(shape):
         (lambda: ConvNetwork((1, 8, 8), 2)(torch.rand(2, 1, 9, 8)), "must be .B, 1, 8, 8."),
         (lambda: ConvNetwork((1, 8, 8), 2)(torch.ones(2, 1, 8, 8).long()), "must be uint8"),
         (lambda: InceptionNetwork((1, 8, 8), 2, weights="mine"), 'weights must be "imagenet"'),
+        (lambda: InceptionNetwork((1, 8, 8), 2, side=74), "side is 74: Inception-v3 needs"),
         (lambda: build_network({"kind": "vgg"}), "no network of kind 'vgg', only conv, inc"),
         (lambda: SmallCNN(None, None), "The data module must say what its images are"),
         (lambda: SmallCNN((1, 8, 8), 2, lr=0.0), "lr is 0.0; give a positive number"),
