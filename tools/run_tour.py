@@ -18,12 +18,17 @@ KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
 def executed(notebook, folder):
-    """A notebook's cells run in order, in an empty folder where all that Jupyter writes lies, too.
+    """A notebook's cells run in order, in an empty folder where all that they write lies, too.
 
     Raises:
         CellExecutionError: a cell failed.
     """
-    own = {"IPYTHONDIR": "ipython", "JUPYTER_RUNTIME_DIR": "jupyter", "TMPDIR": "temporary"}
+    own = {
+        "IPYTHONDIR": "ipython",
+        "JUPYTER_RUNTIME_DIR": "jupyter",
+        "TMPDIR": "temporary",
+        "TORCHINDUCTOR_CACHE_DIR": "torch",  # else a folder of PyTorch's in the temporary one
+    }
     places = {name: Path(folder, place) for name, place in own.items()}
     for place in places.values():
         place.mkdir()
