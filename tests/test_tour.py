@@ -11,6 +11,8 @@ from PIL import Image
 run_tour = pytest.importorskip("run_tour", reason="needs nbclient and ipykernel: pip install them")
 nbformat = run_tour.nbformat
 
+IPYTHON = Path.home() / ".ipython"
+
 # What the texts say of the pictures between them, in the notebook's own names.
 CLAIMS = """
 assert cf.certificate.holds.all() and cf.source.tolist() == [4]
@@ -91,9 +93,11 @@ def test_what_it_says_is_true(shipped, tmp_path):
     checked = nbformat.from_dict(shipped)
     checked.cells.append(nbformat.v4.new_code_cell(CLAIMS))
     beside = sorted(run_tour.TOUR.parent.iterdir())
+    had_folder = IPYTHON.exists()
     run_tour.executed(checked, tmp_path)
     check_quiet(checked)
     assert shown(checked) == [*before, []]
     for place in ("work", "temporary"):
         assert list((tmp_path / place).iterdir()) == [], "the tour leaves something behind"
     assert sorted(run_tour.TOUR.parent.iterdir()) == beside
+    assert IPYTHON.exists() == had_folder

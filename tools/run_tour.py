@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest.mock import patch
 
 import nbformat
 from nbclient import NotebookClient
@@ -35,13 +36,14 @@ def executed(notebook, folder):
     work = Path(folder, "work")
     work.mkdir()
     quiet = {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # the kernel's advice to who debugs it
-    environment = os.environ | quiet | {name: str(place) for name, place in places.items()}
+    environment = quiet | {name: str(place) for name, place in places.items()}
     client = NotebookClient(
         notebook, timeout=None, kernel_name="python3", allow_errors=False,
         resources={"metadata": {"path": str(work)}}, record_timing=False, coalesce_streams=True,
         extra_arguments=["--log-level=ERROR"],
     )  # fmt: skip
-    return client.execute(env=environment)
+    with patch.dict(os.environ, environment):  # who looks for kernels makes IPython's folder, too
+        return client.execute()
 
 
 def normalised(notebook):
