@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections.abc import Iterable
 from typing import Any, TextIO
 
-from tqdm import auto, tqdm
+from tqdm import TqdmWarning, tqdm
+
+with warnings.catch_warnings():  # a notebook without widgets has lines instead
+    warnings.filterwarnings("ignore", "IProgress not found", TqdmWarning)
+    from tqdm import auto
 
 __all__ = ["progress_bar"]
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Counterfactual"]
 
 _MOST_ROWS = 8
-"""Images that a notebook shows."""
+"""Images that a notebook shows, and pairs of classes that are named."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,8 @@ class Counterfactual:
         True
         >>> torch.equal(tie.heatmap, tie.image - images / 255)
         True
+        >>> tie[:2]
+        <Counterfactual of 2: 7 to 3, 2 to 3>
     """
 
     input: Tensor
@@ -94,6 +96,13 @@ class Counterfactual:
     def __len__(self) -> int:
         """B, how many images were explained."""
         return len(self.target)
+
+    def __repr__(self) -> str:
+        """Of how many images, and from where to where; the tensors would fill screens."""
+        pairs = zip(self.source.flatten().tolist(), self.target.flatten().tolist(), strict=True)
+        ways = [f"{self.class_names[p]} to {self.class_names[q]}" for p, q in pairs]
+        more = [f"{len(ways) - _MOST_ROWS:,} more"] if len(ways) > _MOST_ROWS else []
+        return f"<Counterfactual of {len(self):,}: {', '.join(ways[:_MOST_ROWS] + more)}>"
 
     def __getitem__(self, key: int | slice | Sequence[int] | Tensor) -> Counterfactual:
         """Those of some images, chosen as a tensor's rows are; of one image with B = 1.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -36,11 +38,20 @@ _FAST = 3
 
 
 def blank_figure(width: float, height: float, title: Sequence[str]) -> Figure:
-    """A white figure of a size in inches with the lines of its title at the top."""
-    figure = Figure(figsize=(width, height), dpi=_DPI, facecolor="white")
+    """A white figure of a size in inches with the lines of its title at the top.
+
+    It shows itself in a notebook, whether or not pyplot is imported there.
+    """
+    figure: Any = Figure(figsize=(width, height), dpi=_DPI, facecolor="white")
     FigureCanvasAgg(figure)
+    # No subclass: W&B takes for a figure what is of a class of matplotlib's own.
+    figure._repr_png_ = partial(_as_png, figure)
     write_title(figure, title)
     return figure
+
+
+def _as_png(figure: Figure) -> bytes:
+    return pixels_png(drawn(figure))
 
 
 def write_title(figure: Figure, lines: Sequence[str]) -> None:

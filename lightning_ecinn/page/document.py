@@ -20,6 +20,7 @@ from lightning_ecinn.ecinn.undefined import refuse_without_means
 from lightning_ecinn.flows.settings import is_whole
 from lightning_ecinn.metrics.two_sample import in_8_bits
 from lightning_ecinn.models.inputs import Classes, check_images, checked_classes, shown
+from lightning_ecinn.page.embedded import Page
 from lightning_ecinn.page.frames import STEPS, PathFrames, frames_towards
 from lightning_ecinn.page.sprites import png, sprite
 from lightning_ecinn.progress import progress_bar
@@ -70,7 +71,8 @@ def counterfactual_page(
         progress: title of a progress bar on a terminal; None for none.
 
     Returns:
-        The text of the file. Twenty digits to all classes take about 2 MB.
+        The text of the file, which shows itself in a notebook. Twenty digits to all classes take
+        about 2 MB.
 
     Raises:
         ValueError: for images, classes, names or a number of frames that do not fit, and a
@@ -104,7 +106,7 @@ def counterfactual_page(
             for name, label, to, paths in zip(called, known, shown_first, ways, strict=True)
         ],
     }
-    return _joined(title, data)
+    return Page(_joined(title, data))
 
 
 def write_page(path: str | PathLike[str], page: str) -> Path:

@@ -81,8 +81,9 @@ class DescribedModule(pl.LightningModule):
         return getattr(self, self.entry)
 
     def setup(self, stage: str) -> None:
-        """Say nothing of a hook that the module and not the data module has."""
+        """Say nothing of a hook that the module has, and of what Lightning does not yet know."""
         warnings.filterwarnings("ignore", "You have overridden `on_before_batch_transfer` in `Ligh")
+        warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated")
 
     def on_fit_start(self) -> None:
         """Use what Lightning's tuners found; say how many images a step sees."""

@@ -80,6 +80,19 @@ def test_dragging_moves_everything_together(at, data):
         shows(at, path, frame)
 
 
+def test_it_works_inside_a_notebook(browser, page, data, tmp_path):
+    """In the frame that a notebook shows, as wide as its column."""
+    (tmp_path / "notebook.html").write_text(f"<p id=status>above</p>{page._repr_html_()}")
+    opened(browser, tmp_path / "notebook.html", width=1000)
+    browser.switch_to.frame(find(browser, "iframe"))
+    path = path_to(data, 0, 1)
+    until(lambda: text(browser, "#status"))
+    click(browser, '[data-class="1"] input')
+    drag(browser, "#step", 3)
+    shows(browser, path, 3)
+    assert browser.get_log("browser") == []
+
+
 def test_arrow_keys_move_the_step(at, data):
     path = path_to(data, 0, 1)
     click(at, '[data-class="1"] input')
