@@ -1,5 +1,6 @@
 """The README and the pages of the site: links lead somewhere, commands and code are true."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -25,6 +26,12 @@ PAGES = {
     for pattern in ("*.md", "docs/**/*.md", "experiments/**/*.md", "benchmarks/README.md")
     for path in sorted(ROOT.glob(pattern))
 }
+TOUR = "experiments/tour.ipynb"
+PAGES[TOUR] = "\n".join(
+    "".join(cell["source"])
+    for cell in json.loads((ROOT / TOUR).read_text(encoding="utf-8"))["cells"]
+    if cell["cell_type"] == "markdown"
+)
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?!https?:|#)([^)\s#]+)")
 PICTURE = re.compile(r"!\[[^\]]*\]\((?!https?:)([^)\s]+)")
