@@ -86,6 +86,11 @@ def _run(args: ArgsType) -> ECINNCLI | None:
 
         explain(given[1:])
         return None
+    if given[:1] == ["export"]:
+        from lightning_ecinn.cli.export import export
+
+        export(given[1:])
+        return None
     if given[:1] == ["workspace"]:
         from lightning_ecinn.cli.workspace import workspace
 

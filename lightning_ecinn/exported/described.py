@@ -17,7 +17,7 @@ from lightning_ecinn.exported.readme import readme
 from lightning_ecinn.models.networks import Network
 from lightning_ecinn.whole_files import write_whole
 
-__all__ = ["MEANS", "ExportedFile", "write_description"]
+__all__ = ["MEANS", "ExportedFile", "dtype_of", "write_description"]
 
 MEANS = "means.npz"
 
@@ -31,13 +31,15 @@ _ARRAYS = {
 _FORMULA = {
     "source": "p = argmax_y p(y|z), z = encoder(image)",
     "direction": "Delta = class_means[q] - class_means[p]",
-    "truncated": "Delta - (1 - psi) (z - class_means[p]), psi = {psi}",
-    "alpha_0": "-(w . (z - (mu_p + mu_q) / 2)) / (w . Delta), w = mu_q - mu_p, mu = component_means",
+    "truncated": "Delta - (1 - psi) (z - class_means[p]) in place of Delta, psi = {psi}",
+    "alpha_0": "-(w . (z - (mu_p + mu_q) / 2)) / (w . Delta), with w = mu_q - mu_p and mu the "
+    "component_means",
     "alpha": "offset + slope alpha_0: (0, 1) is the tipping point, where p and q are equally "
     "likely; ({offset:g}, {slope:g}) the convincing step; (a, 0) a step of one's own",
     "counterfactual": "decoder(z + alpha Delta); the image itself where p = q or where no step "
     "leads from p to q",
 }
+
 
 @dataclass(frozen=True)
 class ExportedFile:
@@ -54,6 +56,11 @@ class ExportedFile:
     inputs: Mapping[str, str]
     outputs: Mapping[str, str]
     difference: float
+
+
+def dtype_of(model: Explainer | Network) -> torch.dtype:
+    """The precision that a model's files are in."""
+    return model.dtype if isinstance(model, Explainer) else next(model.parameters()).dtype
 
 
 def write_description(
@@ -75,13 +82,12 @@ def _described(
     model: Explainer | Network, files: Sequence[ExportedFile], source: str | None
 ) -> dict[str, Any]:
     is_flow = isinstance(model, Explainer)
-    example = model.classifier.class_means if is_flow else next(model.parameters())
     result = {
         "kind": "generative classifier" if is_flow else "ordinary network",
         "checkpoint": source,
         "class_names": list(model.class_names),
         "image_shape": list(model.image_shape),
-        "dtype": str(example.dtype).removeprefix("torch."),
+        "dtype": str(dtype_of(model)).removeprefix("torch."),
         "files": {
             file.path.name: {
                 "inputs": dict(file.inputs),

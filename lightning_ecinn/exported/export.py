@@ -19,7 +19,7 @@ from lightning_ecinn.exported.checking import (
     cases_of_network,
     greatest_difference,
 )
-from lightning_ecinn.exported.described import MEANS, ExportedFile, write_description
+from lightning_ecinn.exported.described import MEANS, ExportedFile, dtype_of, write_description
 from lightning_ecinn.exported.formats import SUFFIXES, check_onnx, write
 from lightning_ecinn.exported.parts import Part, parts_of_flow, parts_of_network
 from lightning_ecinn.models.checkpoints import Checkpoint, read_checkpoint
@@ -109,7 +109,9 @@ def read_model(
         return network.to(dtype)
     classifier, stored = loaded(checkpoint, "cpu", dtype)
     refuse_without_means(classifier, str(checkpoint.path))
-    return Explainer(classifier, **stored | ({} if truncation is None else {"truncation": truncation}))
+    if truncation is not None:
+        stored["truncation"] = truncation
+    return Explainer(classifier, **stored)
 
 
 def write_model(
@@ -122,7 +124,15 @@ def write_model(
         folder: where to; files in it are replaced.
         format: of the files.
         source: the checkpoint that it is of, for the description.
+
+    Raises:
+        ValueError: the model can't be exported in this format.
+        WriteError: a file can't be written.
     """
+    if format != "pt2" and dtype_of(model) == torch.float64:
+        raise ValueError(
+            "onnxruntime has no convolutions in float64: export to ONNX in float32, or to pt2."
+        )
     parts, cases = _of_flow(model) if isinstance(model, Explainer) else _of_network(model)
     suffixes, files = SUFFIXES[format], []
     with progress_bar(title="exporting", total=len(parts), unit=" parts") as bar:

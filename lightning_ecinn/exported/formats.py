@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from lightning_ecinn.exported.parts import Part
+from lightning_ecinn.plain_text import short
 from lightning_ecinn.whole_files import write_whole
 
-__all__ = ["Asked", "SUFFIXES", "check_onnx", "read", "write"]
+__all__ = ["SUFFIXES", "Asked", "check_onnx", "read", "write"]
 
 Asked = Callable[..., dict[str, Tensor]]
 """Outputs by name, of a file that has been read."""
@@ -41,13 +42,18 @@ def write(part: Part, folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     """Write a part's files.
 
     Raises:
-        WriteError: one can't be written.
+        ValueError: the module can't be exported, as one with strangers' layers in it.
+        WriteError: a file can't be written.
     """
     with torch.no_grad(), _quiet():
-        program = _program(part)
+        with _exporting(part, "torch.export"):
+            program = _program(part)
         paths = [folder / f"{part.name}{suffix}" for suffix in suffixes]
         for path in paths:
-            content = None if path.suffix == ".pt2" else _onnx(part, program)
+            content = None
+            if path.suffix == ".onnx":
+                with _exporting(part, "ONNX"):
+                    content = _onnx(part, program)
             with write_whole(path) as file:
                 torch.export.save(program, file) if content is None else file.write(content)
     return paths
@@ -78,10 +84,11 @@ def read(part: Part, path: Path) -> Asked:
 
 
 def _program(part: Part) -> torch.export.ExportedProgram:
-    """The part for any number of images."""
+    """The part for any number of images, without steps in place: files have gradients, too."""
     batch = {0: torch.export.Dim("batch")}
     sizes = tuple({} if name in part.single else batch for name in part.inputs)
-    return torch.export.export(part.module, part.example, dynamic_shapes=sizes)
+    program = torch.export.export(part.module, part.example, dynamic_shapes=sizes)
+    return program.run_decompositions({})
 
 
 def _onnx(part: Part, program: torch.export.ExportedProgram) -> bytes:
@@ -105,6 +112,18 @@ def _onnx(part: Part, program: torch.export.ExportedProgram) -> bytes:
 
 def _named(names: Mapping[str, str], said: Any) -> dict[str, Tensor]:
     return said if isinstance(said, dict) else dict(zip(names, [said], strict=True))
+
+
+@contextmanager
+def _exporting(part: Part, format: str) -> Iterator[None]:
+    """Say in one sentence that a library can't write a part: each has its own errors."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(
+            f"The {part.name} can't be exported by {format} ({short(error, 300).rstrip('.')}): "
+            "give another format, or a model without layers of one's own."
+        ) from error
 
 
 @contextmanager
