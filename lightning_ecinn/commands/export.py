@@ -46,7 +46,7 @@ def _rows(files: Sequence[ExportedFile]) -> list[list[str]]:
     return [
         heading,
         *(
-            [file.path.name, f"{file.path.stat().st_size / 1e6:.1f}", f"{file.difference:.1g}"]
+            [file.path.name, f"{file.path.stat().st_size / 1e6:.2f}", f"{file.difference:.1g}"]
             for file in files
         ),
     ]
@@ -57,11 +57,12 @@ def _say_differences(files: Sequence[ExportedFile], settings: ExportSettings) ->
     names = [file.path.name for file in files if not file.difference <= _NOTICEABLE]
     if not names:
         return
+    verb = "differs" if len(names) == 1 else "differ"
     remedy = "train longer"
     if settings.dtype == "float32":
         remedy += ", or export with --dtype float64"
     print(
-        f"warning: {', '.join(names)} differ from the model by more than {_NOTICEABLE:g}: the "
-        f"inverse of a flow that is hardly trained magnifies rounding; {remedy}.",
+        f"warning: {', '.join(names)} {verb} from the model by more than {_NOTICEABLE:g}: a flow "
+        f"that is hardly trained magnifies rounding; {remedy}.",
         file=sys.stderr,
     )

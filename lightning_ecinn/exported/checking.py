@@ -73,9 +73,9 @@ def _case(given: Tensor, **asked: Callable[[Tensor], Tensor]) -> Case:
 
 def _explained(explainer: Explainer, images: Tensor, target: Tensor) -> Iterator[Case]:
     """The tipping and the convincing step."""
-    steps = {"tipping": (0.0, 1.0), "convincing": explainer.convincing_step}
-    found = explainer.explain_steps(images, target, list(steps), undefined="keep")
-    for step, cf in zip(steps.values(), found, strict=True):
+    steps = ((0.0, 1.0), explainer.convincing_step)
+    found = explainer.explain_steps(images, target, ("tipping", "convincing"), undefined="keep")
+    for step, cf in zip(steps, found, strict=True):
         names = ("image", "alpha", "source", "posterior", "defined")
         inputs = (images.cpu(), target, torch.tensor(step, dtype=images.dtype))
         yield inputs, {name: getattr(cf, name).cpu() for name in names}

@@ -180,12 +180,13 @@ def _of_network(network: Network) -> tuple[list[Part], dict[str, list[Case]]]:
 def _write_means(explainer: Explainer, path: Path) -> None:
     """What a step needs beside the networks, for numpy."""
     model = explainer.classifier
-    arrays = {
+    arrays: dict[str, Any] = {
         "class_means": model.class_means,
         "class_counts": model.class_counts,
         "component_means": model.mixture.component_means,
         "explainable_pairs": explainer.explainable_pairs(),
         "temperature": model.mixture.temperature,
     }
+    arrays = {name: value.detach().cpu().numpy() for name, value in arrays.items()}
     with write_whole(path) as file:
-        np.savez(file, **{name: value.detach().cpu().numpy() for name, value in arrays.items()})
+        np.savez(file, **arrays)

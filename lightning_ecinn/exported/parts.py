@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -87,7 +88,8 @@ class _Counterfactual(nn.Module):
     def forward(self, images: Tensor, target: Tensor, step: Tensor) -> dict[str, Tensor]:
         z, target = self.encoder(images), target.unsqueeze(1)
         paths = Paths.towards(self.network, z, target, self.truncation)
-        (alpha,), (defined,) = paths.lengths(["convincing"], (step[0], step[1]))
+        named: Any = (step[0], step[1])  # tensors, which the formula takes like numbers
+        (alpha,), (defined,) = paths.lengths(["convincing"], named)
         latents = paths.at(alpha).flatten(0, 1)
         moved = (alpha != 0).view(-1, 1, 1, 1)
         return {

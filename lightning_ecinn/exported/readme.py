@@ -113,7 +113,7 @@ def _about(described: Mapping[str, Any]) -> Iterator[str]:
     yield "| :-- | :-- | :-- | --: | --: |"
     for name, file in described["files"].items():
         takes, gives = (_cells(file[side]) for side in ("inputs", "outputs"))
-        numbers = f"{file['bytes'] / 1e6:.1f} | {file['greatest_difference']:.1g}"
+        numbers = f"{file['bytes'] / 1e6:.2f} | {file['greatest_difference']:.1g}"
         yield f"| `{name}` | {takes} | {gives} | {numbers} |"
     yield ""
 

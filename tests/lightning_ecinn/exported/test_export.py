@@ -12,6 +12,7 @@ import torch
 from small_flow import anchors, classifier
 
 from lightning_ecinn import BlackBoxExplainer, ConvNetwork, Explainer, Predictor, export
+from lightning_ecinn.blackbox import AskedOptions
 from lightning_ecinn.blackbox.given import read_classifier
 from lightning_ecinn.exported import checking, formats
 from lightning_ecinn.exported.described import write_description
@@ -79,7 +80,8 @@ def test_pairs_without_a_step_keep_their_image():
     model.class_counts[2] = 0
     *_, part = parts_of_flow(model.folded(), 1.0)
     images = anchors().float()[:2]
-    said = part.module(images, torch.tensor([2, 0]), torch.tensor([0.0, 1.0]))
+    with torch.no_grad():
+        said = part.module(images, torch.tensor([2, 0]), torch.tensor([0.0, 1.0]))
     assert said["defined"].tolist() == [False, True]
     assert torch.equal(said["image"][0], images[0])
     assert said["alpha"].ne(0).tolist() == [False, True]
@@ -152,6 +154,14 @@ def test_an_ordinary_network_exports_its_classifier(tmp_path):
     assert "classifier.pt2" in (tmp_path / "model" / "README.md").read_text()
 
 
+def test_a_file_is_explained_as_any_classifier(folder, explainer):
+    images = torch.rand(60, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    options = AskedOptions(classifier=str(folder / "classifier.pt2"))
+    asked = options.explainer(explainer, NAMES, lambda: images)
+    own = explainer.posterior((255 * images).round() / 255)  # it is asked about 8 bits
+    torch.testing.assert_close(asked.posterior(images).float(), own)
+
+
 def test_the_classifier_can_be_asked_and_has_gradients(folder, explainer):
     given = read_classifier(str(folder / "classifier.pt2"))
     images = torch.rand(2, 1, 4, 4, requires_grad=True)
@@ -161,7 +171,7 @@ def test_the_classifier_can_be_asked_and_has_gradients(folder, explainer):
 
 
 def test_the_model_stays_as_it_is(folder, explainer):
-    assert all(parameter.requires_grad for parameter in explainer.classifier.parameters())
+    assert explainer.classifier.mixture.component_means.requires_grad
     said = asked(folder, explainer, "classifier.pt2")(torch.rand(1, 1, 4, 4))
     assert not said["posterior"].requires_grad
 
