@@ -9,6 +9,7 @@ models                  classifiers and autoencoders, and how they are read from
 flows                   the invertible network
 attribution             heatmaps
 latent                  a plane of the latent space, and the directions between classes
+exported                models as files of torch.export and ONNX, which run without this package
 page                    an HTML file to look at counterfactuals
 training, callbacks     LightningModules, and what they do beside training
 datamodules             data sets as LightningDataModules

@@ -38,6 +38,7 @@ from .ecinn import (
     Explainer as Explainer,
 )
 from .ecinn.class_means import ClassMeans as ClassMeans
+from .exported import export as export
 from .flows import FlowSettings as FlowSettings, ib_inn as ib_inn
 from .latent import (
     latent_atlas as latent_atlas,

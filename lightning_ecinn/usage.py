@@ -20,6 +20,7 @@ COMMANDS = {
     "test": "losses, accuracy and validity on the test images, and the pictures",
     "predict": "counterfactuals of a data split, into one .npz file",
     "means": "build the class means of a checkpoint again",
+    "export": "a trained model as files that run without this package (torch.export, ONNX)",
     "workspace": "lay out the pages of a Weights & Biases project for review",
     "import-ibinn": "turn a checkpoint of the published IB-INN code into one of this project",
     "schema": "the JSON schema of configurations, with which editors complete and check them",

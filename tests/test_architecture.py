@@ -37,7 +37,7 @@ LEVELS = [
     {"lightning_ecinn.flows"},
     {"lightning_ecinn.models"},
     {"lightning_ecinn.metrics", "lightning_ecinn.ecinn"},
-    {"lightning_ecinn.attribution", "lightning_ecinn.blackbox"},
+    {"lightning_ecinn.attribution", "lightning_ecinn.blackbox", "lightning_ecinn.exported"},
     {"lightning_ecinn.figures", "lightning_ecinn.datamodules"},
     {
         "lightning_ecinn.comparison",

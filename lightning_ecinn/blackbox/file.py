@@ -17,7 +17,7 @@ from lightning_ecinn.models.checkpoints import READING, Checkpoint
 from lightning_ecinn.models.preprocessing import round_to_8_bits
 from lightning_ecinn.whole_files import write_whole
 
-__all__ = ["Stored", "own_is_explained", "stored_in", "write_black_box"]
+__all__ = ["Stored", "own_is_explained", "own_is_exported", "stored_in", "write_black_box"]
 
 _ENTRY = "black_box"
 _TOLERANCE = 0.02
@@ -111,6 +111,14 @@ def own_is_explained(path: object) -> str:
     return (
         f"{path} holds class means of another classifier, too; the flow's own is explained: "
         "--classifier chooses that one."
+    )
+
+
+def own_is_exported(path: object) -> str:
+    """What is said where a file with class means of another classifier is exported."""
+    return (
+        f"{path} holds class means of another classifier, too; the flow, its own classifier and "
+        "its own class means are exported."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from importlib import import_module
 from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,9 @@ __all__ = ["main"]
 
 _USER_ERRORS = ("ValueError", "OSError", "MisconfigurationException", "NonFiniteLossError")
 """By their names: Lightning's and ours are not imported by commands that don't raise them."""
+
+_OWN_PARSERS = ("explain", "export", "sweep", "workspace")
+"""Subcommands that are functions of these names in modules of these names."""
 
 
 def main(args: ArgsType = None) -> ECINNCLI | None:
@@ -81,20 +85,9 @@ def _run(args: ArgsType) -> ECINNCLI | None:
     """The command itself; whatever a signal made of it counts as an interruption."""
     if print_completion(given := typed(args)):
         return None
-    if given[:1] == ["explain"]:
-        from lightning_ecinn.cli.explain import explain
-
-        explain(given[1:])
-        return None
-    if given[:1] == ["workspace"]:
-        from lightning_ecinn.cli.workspace import workspace
-
-        workspace(given[1:])
-        return None
-    if given[:1] == ["sweep"]:
-        from lightning_ecinn.cli.sweep import sweep
-
-        sweep(given[1:])
+    if given and given[0] in _OWN_PARSERS:
+        command = import_module(f"lightning_ecinn.cli.{given[0]}")
+        getattr(command, given[0])(given[1:])
         return None
     if given[:1] == ["schema"]:
         print_schema(given[1:])

@@ -135,13 +135,14 @@ def pointwise(matrix: Tensor, x: Tensor, bias: Tensor | None = None) -> Tensor:
     A product and not a 1x1 convolution: on CUDA convolutions round float32 to 10 bits by default
     (TF32), too coarse for an inverse, and on the CPU they are several times slower.
     """
-    matrices = matrix.expand(len(x), -1, -1)
+    batch = x.shape[0]  # not len(x), which torch.export takes for a constant
+    matrices = matrix.expand(batch, -1, -1)
     with without_autocast(x):
         if bias is None:
             y = torch.bmm(matrices, x.flatten(2))
         else:
             y = torch.baddbmm(bias.flatten(2), matrices, x.flatten(2))
-    return y.view(len(x), -1, *x.shape[2:])
+    return y.view(batch, -1, *x.shape[2:])
 
 
 def coupling(

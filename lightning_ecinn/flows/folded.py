@@ -50,12 +50,20 @@ class FoldedFlow(nn.Module):
         Without ``jac`` the log-determinant is left out (None), which is faster.
         """
         with torch.inference_mode(), without_autocast(x), _full_precision(x.device):
-            log_det: LogDet = 0.0
-            for step in reversed(self._steps) if rev else self._steps:
-                x, part = step(x, rev, jac)
-                log_det = log_det + part
+            x, log_det = self.through(x, rev, jac)
         # Copies of what inference mode made are ordinary tensors again.
         return x.clone(), torch.as_tensor(log_det).to(x).expand(len(x)).clone() if jac else None
+
+    def through(self, x: Tensor, rev: bool = False, jac: bool = True) -> Output:
+        """The same steps alone, in whatever mode the caller is, as torch.export records them.
+
+        The log-determinant is (B,), or a number where it is the same for all; 0 without ``jac``.
+        """
+        log_det: LogDet = 0.0
+        for step in reversed(self._steps) if rev else self._steps:
+            x, part = step(x, rev, jac)
+            log_det = log_det + part
+        return x, log_det
 
 
 @contextmanager

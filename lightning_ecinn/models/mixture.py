@@ -115,7 +115,7 @@ class GaussianMixture(nn.Module):
 
     def check(self, z: Tensor) -> None:
         """Raise a ValueError unless z are latents (B, D)."""
-        if not isinstance(z, Tensor) or z.ndim != 2 or z.shape[1] != self.num_dims or not len(z):
+        if not isinstance(z, Tensor) or z.shape[1:] != (self.num_dims,) or not z.shape[0]:
             got = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
             raise ValueError(f"Latents must be (B, {self.num_dims}), got {got}.")
 

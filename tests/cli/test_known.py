@@ -50,6 +50,7 @@ from lightning_ecinn.cli.main import main
 for words in (["fit", "--help"], ["evaluate", "-h"], ["explain", "--help"], ["fit"],
               ["fit", "--config", "mnist.yaml", "--model.betta", "1"],
               ["explain", "--ckpt_path", "nowhere.ckpt", "x.png"],
+              ["export", "--help"], ["export", "--ckpt_path", "nowhere.ckpt"],
               ["sweep", "--help"], ["sweep", "--config", "mnist.yaml", "--model.betta", "1", "2"],
               ["figures", "--help"], ["figures", "--figure", "5"],
               ["predict", "--ckpt_path", "nowhere.ckpt"]):
@@ -64,7 +65,7 @@ assert not slow & set(sys.modules), slow & set(sys.modules)
 
 
 @pytest.mark.parametrize(
-    "command", sorted({*COMMANDS} - {"explain", "schema", "sweep", "workspace"})
+    "command", sorted({*COMMANDS} - {"explain", "export", "schema", "sweep", "workspace"})
 )
 def test_help_of_every_command(command):
     said = command_help(normalise([command, "--help"]))

@@ -23,6 +23,7 @@ def test_help_names_every_command():
     assert {name.replace("-", "_") for name in COMMANDS} == {
         *ECINNCLI.subcommands(),
         "explain",
+        "export",
         "sweep",
         "workspace",
         "schema",
