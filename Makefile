@@ -7,6 +7,9 @@ PIP_ARGS ?=
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.lightning_ecinn-installed
+# What builds and checks has an environment of its own: it needs no PyTorch, and its dependency rich
+# would change what Lightning shows.
+BUILDER := .venv-build/bin/python
 
 # $(call require_python,INTERPRETER) stops with one sentence where the interpreter will not do.
 define require_python
@@ -17,11 +20,11 @@ define require_python
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help venv install demo test bench lint clean
+.PHONY: help venv install demo test test-lowest bench lint dist try-wheel clean
 
 help:  ## show this list
 	@echo "Targets:"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-15s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
 	@echo "Settings: PYTHON=$(PYTHON)  VENV=$(VENV)  PIP_ARGS=$(PIP_ARGS)"
 
 venv: $(INSTALLED)  ## create the environment and install the project into it, with its tools
@@ -34,6 +37,11 @@ demo: $(INSTALLED)  ## train a small model and draw its counterfactuals, on any 
 test: $(INSTALLED)  ## run the tests and the examples in docstrings
 	OMP_NUM_THREADS=1 "$(BIN)/python" -m pytest
 
+test-lowest:  ## run the tests beside the lowest versions of everything, in .venv-lowest; Python 3.11
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
+		echo "error: of these versions there are wheels for Python 3.11 only: name it with PYTHON=path" >&2; exit 1; }
+	$(MAKE) test VENV=.venv-lowest PIP_ARGS="--constraint tests/constraints-lowest.txt"
+
 bench: $(INSTALLED)  ## measure speed and memory beside peers and the machine's limits
 	"$(BIN)/python" -m benchmarks
 
@@ -41,6 +49,14 @@ lint: $(INSTALLED)  ## check style, format and types
 	"$(BIN)/python" -m ruff check .
 	"$(BIN)/python" -m ruff format --check .
 	"$(BIN)/python" tools/check_types.py
+
+dist: $(BUILDER)  ## build the sdist, and the wheel from it, into dist/; check both
+	rm -rf dist
+	"$(BUILDER)" -m build
+	"$(BUILDER)" -m twine check --strict dist/*
+
+try-wheel: dist  ## install the wheel with PYTHON into a clean environment, train, explain
+	"$(BUILDER)" tools/try_wheel.py --python "$(PYTHON)" dist/*.whl
 
 clean:  ## delete caches and build products; runs/ and the environment stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
@@ -52,6 +68,11 @@ $(INSTALLED): setup.cfg pyproject.toml | $(BIN)/python
 	@"$(BIN)/python" -m pip --version >/dev/null 2>&1 || "$(BIN)/python" -m ensurepip
 	"$(BIN)/python" -m pip install --disable-pip-version-check --editable ".[dev]" $(PIP_ARGS)
 	@touch "$@"
+
+$(BUILDER):
+	$(call require_python,$(PYTHON))
+	"$(PYTHON)" -m venv .venv-build
+	"$(BUILDER)" -m pip install --disable-pip-version-check "build>=1.2" "twine>=6.1"
 
 $(BIN)/python:
 	$(call require_python,$(PYTHON))

@@ -175,8 +175,7 @@ def test_the_wheel_is_small_and_only_what_is_used(built):
 
 
 def test_nothing_is_deprecated_in_how_it_is_built(built):
-    lines = [line for line in built.said.splitlines() if "deprecat" in line.lower()]
-    assert not lines
+    assert not [line for line in built.said.splitlines() if "deprecat" in line.lower()]
     assert "no files found matching" not in built.said  # a line of MANIFEST.in without a file
 
 

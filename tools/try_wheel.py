@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -67,12 +68,7 @@ def use(binaries: Path, version: str, folder: Path) -> None:
 
 
 def archive_version(path: Path) -> str:
-    """The version in the name of a wheel or sdist.
-
-    Example:
-        >>> archive_version(Path("lightning_ecinn-0.1.0.tar.gz"))
-        '0.1.0'
-    """
+    """The version in the name of an archive: NAME-VERSION-TAGS.whl or NAME-VERSION.tar.gz."""
     return path.name.removesuffix(".tar.gz").split("-")[1]
 
 
@@ -85,12 +81,14 @@ def main() -> None:
     words = parser.parse_args()
     if not words.archive.is_file():
         parser.error(f"there is no file {words.archive}: `make dist` builds one.")
-    archive = words.archive.resolve()
+    if (python := shutil.which(words.python)) is None:
+        parser.error(f"there is no interpreter {words.python}: name one with --python path.")
+    archive, python = words.archive.resolve(), os.path.abspath(python)
     with tempfile.TemporaryDirectory(prefix="try_wheel-") as name:
         folder = Path(name)
-        binaries = install(archive, words.python, folder, shlex.split(words.pip_args))
+        binaries = install(archive, python, folder, shlex.split(words.pip_args))
         use(binaries, archive_version(archive), folder / "empty")
-    print(f"{archive.name}: installs, trains and explains with {words.python}")
+    print(f"{archive.name}: installs, trains and explains with {python}")
 
 
 if __name__ == "__main__":
