@@ -72,7 +72,7 @@ $(INSTALLED): setup.cfg pyproject.toml | $(BIN)/python
 $(BUILDER):
 	$(call require_python,$(PYTHON))
 	"$(PYTHON)" -m venv .venv-build
-	"$(BUILDER)" -m pip install --disable-pip-version-check "build>=1.2" "twine>=6.1"
+	"$(BUILDER)" -m pip install --disable-pip-version-check "build>=1.2.1" "twine>=6.1"
 
 $(BIN)/python:
 	$(call require_python,$(PYTHON))
