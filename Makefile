@@ -10,6 +10,7 @@ INSTALLED := $(VENV)/.lightning_ecinn-installed
 # What builds and checks has an environment of its own: it needs no PyTorch, and its dependency rich
 # would change what Lightning shows.
 BUILDER := .venv-build/bin/python
+TWINE := .venv-build/bin/twine
 
 # $(call require_python,INTERPRETER) stops with one sentence where the interpreter will not do.
 define require_python
@@ -17,6 +18,14 @@ define require_python
 	echo "error: no interpreter '$(1)': install Python 3.11, 3.12 or 3.13, or name one with PYTHON=path" >&2; exit 1; }
 @"$(1)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
 	echo "error: '$(1)' is $$("$(1)" --version 2>&1); Python 3.11, 3.12 or 3.13 is needed: name one with PYTHON=path and an environment of its own with VENV=path" >&2; exit 1; }
+endef
+
+# $(call create_environment,FOLDER) makes one with PYTHON.
+define create_environment
+$(call require_python,$(PYTHON))
+@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+	echo "error: '$(PYTHON)' cannot create environments: install its venv module (on Debian and Ubuntu the package python3-venv)" >&2; exit 1; }
+"$(PYTHON)" -m venv "$(1)"
 endef
 
 .DEFAULT_GOAL := help
@@ -50,10 +59,10 @@ lint: $(INSTALLED)  ## check style, format and types
 	"$(BIN)/python" -m ruff format --check .
 	"$(BIN)/python" tools/check_types.py
 
-dist: $(BUILDER)  ## build the sdist, and the wheel from it, into dist/; check both
+dist: $(TWINE)  ## build the sdist, and the wheel from it, into dist/; check both
 	rm -rf dist
 	"$(BUILDER)" -m build
-	"$(BUILDER)" -m twine check --strict dist/*
+	"$(TWINE)" check --strict dist/*
 
 try-wheel: dist  ## install the wheel with PYTHON into a clean environment, train, explain
 	"$(BUILDER)" tools/try_wheel.py --python "$(PYTHON)" dist/*.whl
@@ -69,13 +78,9 @@ $(INSTALLED): setup.cfg pyproject.toml | $(BIN)/python
 	"$(BIN)/python" -m pip install --disable-pip-version-check --editable ".[dev]" $(PIP_ARGS)
 	@touch "$@"
 
-$(BUILDER):
-	$(call require_python,$(PYTHON))
-	"$(PYTHON)" -m venv .venv-build
+$(TWINE):
+	$(call create_environment,.venv-build)
 	"$(BUILDER)" -m pip install --disable-pip-version-check "build>=1.2.1" "twine>=6.1"
 
 $(BIN)/python:
-	$(call require_python,$(PYTHON))
-	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
-		echo "error: '$(PYTHON)' cannot create environments: install its venv module (on Debian and Ubuntu the package python3-venv)" >&2; exit 1; }
-	"$(PYTHON)" -m venv "$(VENV)"
+	$(call create_environment,$(VENV))

@@ -47,6 +47,19 @@ def by_conda():
     return requirements("\n".join(lines))
 
 
+def workflow():
+    return yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+
+
+def test_the_workflow_runs_what_the_makefile_has():
+    (targets,) = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.M)
+    ran = [
+        step["run"] for job in workflow()["jobs"].values() for step in job["steps"] if "run" in step
+    ]
+    assert {f"make {target}" for target in targets.split()} >= {*ran}
+    assert {*ran} >= {"make test", "make test-lowest", "make lint", "make try-wheel", "make dist"}
+
+
 def test_the_version_is_the_same_everywhere():
     version = setup_cfg()["metadata"]["version"]
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
@@ -65,8 +78,8 @@ def test_every_python_that_is_let_in_is_named_and_tested():
     (python,) = requirements(f"python{config['options']['python_requires']}").values()
     let_in = {f"3.{minor}" for minor in range(30) if f"3.{minor}" in python.specifier}
     assert set(re.findall(r":: (3\.\d+)$", config["metadata"]["classifiers"], re.M)) == let_in
-    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
-    assert set(workflow["jobs"]["test"]["strategy"]["matrix"]["python"]) == let_in
+    for job in ("test", "wheel"):
+        assert set(workflow()["jobs"][job]["strategy"]["matrix"]["python"]) == let_in
     assert by_conda()["python"].specifier == python.specifier
 
 
