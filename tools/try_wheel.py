@@ -1,6 +1,6 @@
 """Install a built wheel (or sdist) as a user would, in a clean environment, and use it.
 
-    python tools/try_wheel.py dist/lightning_ecinn-0.1.0-py3-none-any.whl [--python python3.13]
+    python tools/try_wheel.py dist/NAME.whl [--python python3.13]
 
 The environment is deleted afterwards: about 6 GB, and several minutes.
 """
