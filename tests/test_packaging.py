@@ -5,6 +5,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
+import zipfile
 from configparser import ConfigParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +16,7 @@ import setuptools
 
 ROOT = Path(__file__).parents[1]
 NAME = "lightning_ecinn"
+NOT_INSTALLED = (".ci", ".github", "benchmarks", "docs", "tests", "tools")
 
 # What somebody has in a folder of their own, under names that are folders of the checkout too.
 THEIRS = {
@@ -75,10 +78,10 @@ def package_folders():
 def checkout(tmp_path_factory):
     """A copy of the checkout: building writes into it."""
     copy = tmp_path_factory.mktemp("checkout")
-    for folder in package_folders().values():
+    for folder in (*package_folders().values(), *NOT_INSTALLED):
         shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, copy)
+    for path in filter(Path.is_file, ROOT.iterdir()):
+        shutil.copy(path, copy)
     return copy
 
 
@@ -90,21 +93,29 @@ def only_setuptools(folder):
     return folder
 
 
-def install(kind, python, checkout, folder):
+@pytest.fixture(scope="module")
+def built(checkout, tmp_path_factory):
+    """The sdist, the wheel that is built from it, and what was said."""
+    folder = tmp_path_factory.mktemp("built")
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, checkout]
+    said = run(*build, cwd=folder)
+    (sdist,), (wheel,) = folder.glob("*.tar.gz"), folder.glob("*.whl")
+    return SimpleNamespace(sdist=sdist, wheel=wheel, said=said)
+
+
+def install(kind, python, checkout, wheel, folder):
     """Install for an interpreter, without the network: of the dependencies it sees none yet."""
     pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
     pip += ["install", "--no-deps", "--no-index"]
     if kind == "wheel":
-        build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder]
-        run(*build, checkout, cwd=folder)
-        run(*pip, *folder.glob("*.whl"), cwd=folder)
+        run(*pip, wheel, cwd=folder)
     else:
         path = str(only_setuptools(folder))
         run(*pip, "--no-build-isolation", "--editable", checkout, cwd=folder, PYTHONPATH=path)
 
 
 @pytest.fixture(scope="module", params=["wheel", "editable"])
-def installed(request, checkout, tmp_path_factory):
+def installed(request, checkout, built, tmp_path_factory):
     """An environment of its own with the project in it, beside the dependencies of this one.
 
     Those come by a line in a .pth file. The .pth files in the folder that it names are not read,
@@ -114,7 +125,8 @@ def installed(request, checkout, tmp_path_factory):
     run(sys.executable, "-m", "venv", "--without-pip", place, cwd=place)
     binaries, (site,) = place / "bin", place.glob("lib/python*/site-packages")
     before = files(place)
-    install(request.param, binaries / "python", checkout, tmp_path_factory.mktemp("build"))
+    folder = tmp_path_factory.mktemp("install")
+    install(request.param, binaries / "python", checkout, built.wheel, folder)
     new = files(place) - before
     libraries = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
     (site / "dependencies.pth").write_text("\n".join(libraries))
@@ -141,6 +153,30 @@ def fitted(installed, user):
     command = [installed.python, "-m", NAME, "fit", *SMOKE]
     shown = run(*command, "--trainer.default_root_dir", folder, cwd=user)
     return SimpleNamespace(folder=folder, shown=shown)
+
+
+def test_the_sdist_is_the_repository(built):
+    """What builds it, tests it and tells about it; the wheel was built from it."""
+    assert built.sdist.stat().st_size < 25 * 2**20
+    with tarfile.open(built.sdist) as archive:
+        inside = {name.partition("/")[2] for name in archive.getnames()}
+    git = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if git.returncode:
+        pytest.skip("no git here to say what the repository has")
+    assert {name for name in git.stdout.splitlines() if (ROOT / name).exists()} <= inside
+
+
+def test_the_wheel_is_small_and_only_what_is_used(built):
+    assert built.wheel.stat().st_size < 15e6
+    with zipfile.ZipFile(built.wheel) as archive:
+        inside = {Path(name).parts for name in archive.namelist()}
+    assert {parts[0].split("-")[0] for parts in inside} == {NAME}
+    assert not {part for parts in inside for part in parts} & {*NOT_INSTALLED}
+
+
+def test_nothing_is_deprecated_in_how_it_is_built(built):
+    assert not [line for line in built.said.splitlines() if "deprecat" in line.lower()]
+    assert "no files found matching" not in built.said  # a line of MANIFEST.in without a file
 
 
 def test_nothing_else_is_installed(installed):

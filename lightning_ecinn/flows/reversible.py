@@ -189,7 +189,7 @@ def _same_random(
 ) -> Iterator[None]:
     """Draw the random numbers of the forward pass again; afterwards go on as if nothing were."""
     kind = v.device.type
-    with torch.random.fork_rng(devices, device_type=None if kind == "cpu" else kind):
+    with torch.random.fork_rng(devices, device_type=kind):
         torch.set_rng_state(cpu)
         set_device_states(devices, states, device_type=kind)
         yield

@@ -167,7 +167,7 @@ def seed_step(module: pl.LightningModule) -> None:
     """Seed torch by run, training step and process: a resumed run then repeats the original."""
     run_seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
     key = [run_seed, _TRAINING, module.global_step, module.global_rank]
-    torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1))
+    torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]) >> 1)
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> Tensor:

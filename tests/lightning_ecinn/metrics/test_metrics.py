@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from scipy.integrate import trapezoid
 from scipy.linalg import sqrtm
 from scipy.spatial.distance import jensenshannon
 from torch import nn
@@ -168,7 +169,7 @@ def test_deletion_and_insertion_of_a_linear_model_by_hand():
     torch.testing.assert_close(half, (1 + expected[:, ::2]) / 2, atol=1e-6, rtol=0)
     torch.testing.assert_close(
         metrics.area(deletion),
-        torch.from_numpy(np.trapezoid(deletion.numpy(), np.linspace(0, 1, 5), axis=1)),
+        torch.from_numpy(trapezoid(deletion.numpy(), np.linspace(0, 1, 5), axis=1)),
     )
 
 
@@ -230,7 +231,7 @@ def test_the_bootstrap_is_close_to_scipys():
     values = torch.rand(300, generator=torch.manual_seed(0)) < 0.9  # shares work too
     low, high = metrics.bootstrap_interval(values)
     theirs = stats.bootstrap(
-        (values.double().numpy(),), np.mean, method="percentile", n_resamples=1000, rng=0
+        (values.double().numpy(),), np.mean, method="percentile", n_resamples=1000, random_state=0
     ).confidence_interval
     assert low < values.double().mean() < high
     assert (low, high) == pytest.approx(tuple(theirs), abs=0.006)
