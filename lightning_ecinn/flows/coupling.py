@@ -97,8 +97,11 @@ class Mixing(NamedTuple):
     log_det: LogDet
     rev: bool
 
-    def __call__(self, x: Tensor) -> tuple[Tensor, LogDet]:
-        """Y (B, C, H, W) and log_det, of x of the same shape."""
+    def of(self, x: Tensor) -> tuple[Tensor, LogDet]:
+        """Y (B, C, H, W) and log_det, of x of the same shape.
+
+        Not ``__call__``: PyTorch 2.9 compiles no call of a tuple.
+        """
         u = x if self.before is None else x - self.before
         *_, height, width = x.shape
         return pointwise(self.matrix, u, self.after), self.log_det * (height * width)
@@ -165,12 +168,12 @@ def coupling(
     """
     log_det_mix: LogDet = 0.0
     if mix.rev:
-        x, log_det_mix = mix(x)
+        x, log_det_mix = mix.of(x)
     x1, x2 = x.split(splits, dim=1)
     y2, log_det = affine(x2, subnet(x1), rev=mix.rev, jac=jac)
     y = x if y2 is x2 else torch.cat((x1, y2), dim=1)
     if not mix.rev:
-        y, log_det_mix = mix(y)
+        y, log_det_mix = mix.of(y)
     return y, log_det + log_det_mix
 
 

@@ -161,14 +161,14 @@ def _from_output(block: CouplingBlock, y: Tensor) -> tuple[tuple[Tensor, ...], T
 
     The inverse and the graph need the subnet at the same x1: it is evaluated once.
     """
-    x1, u2 = block.mixing(rev=True)(y)[0].split(block.splits, dim=1)
+    x1, u2 = block.mixing(rev=True).of(y)[0].split(block.splits, dim=1)
     x1 = x1.detach().requires_grad_()
     with torch.enable_grad():
         a = block.subnet(x1)
     x2 = block.affine(u2, a.detach(), rev=True)[0].requires_grad_()
     with torch.enable_grad():
         u2, log_det = block.affine(x2, a, rev=False)
-        y, log_det_mix = block.mixing(rev=False)(torch.cat((x1, u2), dim=1))
+        y, log_det_mix = block.mixing(rev=False).of(torch.cat((x1, u2), dim=1))
         return (x1, x2), y, log_det + log_det_mix
 
 

@@ -77,7 +77,10 @@ def records(reviewed):
     """Of the offline run, as W&B's own reader gives them."""
     (run,) = (reviewed.folder / "wandb").glob("offline-run-*")
     command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(run)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if "No such command 'leet'" in done.stderr:
+        pytest.skip("this version of W&B has no reader of its files")
+    assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 

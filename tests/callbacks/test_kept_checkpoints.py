@@ -14,6 +14,7 @@ from pytorch_lightning.callbacks import (
 )
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.utilities import _scan_checkpoints
+from torch.optim.swa_utils import SWALR
 
 from lightning_ecinn import Explainer
 from lightning_ecinn.callbacks import BuildClassMeans, RunCheckpoint
@@ -149,6 +150,9 @@ def test_averaged_weights_are_tested_as_they_are_saved(tmp_path):
 
 
 def test_the_last_one_has_the_weights_of_stochastic_weight_averaging(tmp_path):
+    schedule = SWALR(torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.1), 0.1)
+    if any(map(callable, schedule.state_dict().values())):
+        pytest.skip("this version of PyTorch writes code into checkpoints of averaging")
     averaging = StochasticWeightAveraging(0.01, swa_epoch_start=0.5)
     fit(tmp_path, averaging, RunCheckpoint(tmp_path, **CHECKPOINT), max_epochs=3)
     state = read(tmp_path / "last.ckpt")["state_dict"]

@@ -19,7 +19,10 @@ SHORT = ["--trainer.limit_train_batches=1", "--test_after_fit=false", "--trainer
 def records(run):
     """Every record of a run."""
     command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(run)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if "No such command 'leet'" in done.stderr:
+        pytest.skip("this version of W&B has no reader of its files")
+    assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 

@@ -44,11 +44,11 @@ def test_mixing_is_one_linear_map_and_its_inverse():
         block.log_scale.normal_()
         block.offset.normal_()
     u = torch.randn(4, 5, 2, 3, dtype=torch.float64)
-    y, log_det = block.mixing(rev=False)(u)
+    y, log_det = block.mixing(rev=False).of(u)
     rotated = pointwise(block.rotation.matrix, u)
     torch.testing.assert_close(y, rotated * block.log_scale.exp() + block.offset)
     # The rotation is rounded to float32.
     torch.testing.assert_close(log_det, 6 * block.log_scale.sum(), rtol=0, atol=1e-6)
-    back, log_det_back = block.mixing(rev=True)(y)
+    back, log_det_back = block.mixing(rev=True).of(y)
     torch.testing.assert_close(back, u, rtol=1e-12, atol=1e-12)
     assert log_det_back == -log_det
