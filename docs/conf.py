@@ -8,6 +8,9 @@ import os
 import re
 from pathlib import Path
 
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
+
 import lightning_ecinn
 
 project = "lightning_ecinn"
@@ -58,14 +61,38 @@ html_static_path = ["static"]
 html_css_files = ["pages.css"]
 html_copy_source = False
 html_show_sphinx = False
+html_show_search_summary = False  # summaries are fetched, which browsers refuse of files
+html_math_renderer = "mathml"
 html_theme_options = {"navigation_with_keys": True}
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
 
 def setup(app):
-    """The front page is README.md, whose links are as seen from its own folder."""
+    """The front page is README.md, whose links are as seen from its own folder.
+
+    Formulas are MathML, which browsers draw by themselves: MathJax would come from the network.
+    """
     app.connect("source-read", _front_page)
+    app.add_html_math_renderer("mathml", (_formula, None), (_formula, None))
+
+
+def _formula(translator, node):
+    """A formula in its line, or one that stands alone, of one line or several aligned at &.
+
+    Docutils reads 12 as a number where TeX reads 1 and 2, and sets an accented letter's index
+    below the letter: braces say both. A command that it does not know ends the build.
+    """
+    text = re.sub(r"frac *(\w)(\w)", r"frac{\1}{\2}", node.astext())
+    text = re.sub(r"(\\bar\\\w+)_", r"\1{}_", text)
+    if isinstance(node, nodes.math):
+        translator.body.append(tex2mathml(text))
+    else:
+        if r"\\" in text:
+            text = rf"\begin{{aligned}}{text}\end{{aligned}}"
+        drawn = tex2mathml(text).replace("<math ", '<math display="block" ', 1)
+        translator.body.append(f'<div class="formula">{drawn}</div>')
+    raise nodes.SkipNode
 
 
 def _front_page(app, name, source):
