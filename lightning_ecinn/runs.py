@@ -42,6 +42,9 @@ def new_run_folder(experiment: str, root: str | None, make: bool = True) -> Path
     Returns:
         The absolute path: the folder asked for, or, where that already holds something, a new
         subfolder ``run-2``, ``run-3``, ... of it.
+
+    Raises:
+        NotADirectoryError: the folder asked for, or one above it, is a file.
     """
     if shared := shared_run_folder():
         return Path(shared)
@@ -139,6 +142,8 @@ def _claimed(folder: Path) -> Path:
 
     Creating its config.yaml, still empty, claims it: only one process can succeed in that.
     """
+    if files := [path for path in (folder, *folder.parents) if path.is_file()]:
+        raise NotADirectoryError(f"{files[0]} is a file: give a folder, new or there already.")
     candidate, number = folder, 1
     while True:
         candidate.mkdir(parents=True, exist_ok=True)

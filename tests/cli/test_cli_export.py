@@ -81,7 +81,8 @@ def test_what_is_there_stays_and_a_difference_is_said(network, tmp_path, capsys,
             "onnxruntime has no convolutions in float64: export to ONNX in float32",
         ),
         (["--ckpt_path=bare.ckpt"], "means --ckpt_path bare.ckpt"),
-        (["--ckpt_path=net.ckpt", "--out=net.ckpt"], "net.ckpt"),
+        (["--ckpt_path=net.ckpt", "--out=net.ckpt"], "net.ckpt is a file: give a folder"),
+        (["--ckpt_path=net.ckpt", "--out=net.ckpt/x"], "net.ckpt is a file: give a folder"),
     ],
 )
 def test_a_mistake_is_answered_in_one_sentence(network, tmp_path, words, sentence, capsys):
