@@ -96,7 +96,7 @@ class ClassAutoencoders(DescribedModule):
 
     def _loss(self, stage: Stage, batch: Any, batch_idx: int) -> Tensor:
         images, labels = images_and_labels(batch, batch_idx, self.autoencoders)
-        v = as_float(images, self.dtype) - 0.5
+        v = as_float(images, next(self.parameters()).dtype) - 0.5
         loss = mse_loss(self(v, labels), v) + mse_loss(self(v), v)
         log_epoch(self, {f"{stage}/loss": loss.detach()}, len(labels), prog_bar=True)
         return loss
