@@ -63,7 +63,11 @@ def test_what_is_no_configuration_is_one_sentence(write, tmp_path, text):
 
 @pytest.mark.parametrize(
     ("content", "line"),
-    [(Random(0).randbytes(500) + b"\xff", ""), (SMOKE.encode("utf-16"), "1"), (b"a: 1\nb: \xf6", "2")],
+    [
+        (Random(0).randbytes(500) + b"\xff", ""),
+        (SMOKE.encode("utf-16"), "1"),
+        (b"a: 1\nb: \xf6", "2"),
+    ],
     ids=["binary", "UTF-16", "Latin-1"],
 )
 def test_what_is_not_utf8_is_one_sentence(write, content, line):

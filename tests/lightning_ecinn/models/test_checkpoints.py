@@ -104,7 +104,9 @@ def test_missing_file(tmp_path):
         load_classifier(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"{}", Random(0).randbytes(1000), b"PK\x03\x04 torn"])
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", b"{}", Random(0).randbytes(1000), b"PK\x03\x04 torn"]
+)
 def test_not_a_checkpoint(tmp_path, content):
     path = tmp_path / "file.ckpt"
     path.write_bytes(content)
