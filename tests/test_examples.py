@@ -11,7 +11,12 @@ import torch
 from test_architecture import MODULES
 
 import lightning_ecinn
+from lightning_ecinn.cli.known import known
 
+AHEAD = (
+    "lightning_ecinn.cli.help.command_help",
+    "lightning_ecinn.cli.mistakes.refuse_mistakes",
+)
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -37,6 +42,8 @@ EXAMPLES = {
 def test_the_example_runs(name, tmp_path, monkeypatch):
     """As if typed after `from lightning_ecinn import *`, torch and Lightning, in its own module."""
     module, line, text = EXAMPLES[name]
+    if known() is None and name in AHEAD:
+        pytest.skip("answered ahead beside the versions of known.json")
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
     public = {name: getattr(lightning_ecinn, name) for name in lightning_ecinn.__all__}

@@ -9,6 +9,7 @@ import torch
 
 from lightning_ecinn import MNIST, DrawnFaces, FakeMNIST, GenerativeClassifier
 from lightning_ecinn.callbacks.end_of_run import NothingToDrawError
+from lightning_ecinn.cli.known import known
 from lightning_ecinn.cli.main import main
 from lightning_ecinn.commands.figures import FiguresSettings, _pdf, _take_sample
 from lightning_ecinn.commands.paper_figures import DRAWN
@@ -86,6 +87,8 @@ def test_the_same_figures_are_the_same_pdf():
     ],
 )
 def test_a_mistake_is_one_sentence(words, said, tiny, tmp_path, monkeypatch, capsys):
+    if known() is None and (not words or "mean" in said):
+        pytest.skip("answered ahead beside the versions of known.json")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stop:
         main(["figures", *words])
