@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,13 @@ from PIL import Image
 
 import lightning_ecinn
 from lightning_ecinn import MNIST, figures, metrics
-from lightning_ecinn.cli import explain
 from lightning_ecinn.cli.mistakes import refuse_mistakes
 from lightning_ecinn.cli.sweep_words import read_grid
 from lightning_ecinn.cli.words import normalise
 from lightning_ecinn.usage import COMMANDS
 
 ROOT = Path(__file__).parents[1]
+TRAINER = pl.Trainer
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
     for pattern in ("*.md", "docs/**/*.md", "experiments/**/*.md", "benchmarks/README.md")
@@ -115,13 +116,13 @@ def test_what_a_page_types_is_understood(page, words, tmp_path, monkeypatch):
     if command.startswith("-") or command == "COMMAND" or given == ["theirs"]:
         return
     assert command in COMMANDS
-    if command == "explain":
-        explain._parser().parse_args(given)
+    if command in ("explain", "export", "workspace"):
+        import_module(f"lightning_ecinn.cli.{command}")._parser().parse_args(given)
     elif command == "sweep":
         fit, grid, _ = read_grid(given)
         first = [f"--{name}={values[0]}" for name, values in grid.items()]
         refuse_mistakes(normalise(["fit", *fit, *first]))
-    elif command not in ("workspace", "schema") and given:
+    elif given:
         refuse_mistakes(normalise([command, *given]))
 
 
@@ -166,9 +167,6 @@ def test_the_code_of_a_page_runs(name, tmp_path, monkeypatch):
 def a_short_trainer(**given):
     quick = {"limit_train_batches": 2, "limit_val_batches": 1, "max_epochs": 1, "logger": False}
     return TRAINER(**{**given, **quick, "enable_progress_bar": False, "accelerator": "cpu"})
-
-
-TRAINER = pl.Trainer
 
 
 @pytest.mark.slow

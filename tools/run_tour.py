@@ -38,10 +38,14 @@ def executed(notebook, folder):
     quiet = {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # the kernel's advice to who debugs it
     environment = quiet | {name: str(place) for name, place in places.items()}
     client = NotebookClient(
-        notebook, timeout=None, kernel_name="python3", allow_errors=False,
-        resources={"metadata": {"path": str(work)}}, record_timing=False, coalesce_streams=True,
+        notebook,
+        timeout=None,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(work)}},
+        record_timing=False,
+        coalesce_streams=True,
         extra_arguments=["--log-level=ERROR"],
-    )  # fmt: skip
+    )
     with patch.dict(os.environ, environment):  # who looks for kernels makes IPython's folder, too
         return client.execute()
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from lightning_ecinn import shipped
-from lightning_ecinn.cli.parsing import OneLineErrors
+from lightning_ecinn.cli.parsing import own_parser
 from lightning_ecinn.cli.words import PROGRAM
 from lightning_ecinn.commands.explain_settings import ALL, RUNNER_UP, ExplainSettings
 from lightning_ecinn.pictures.files import find_pictures
@@ -38,10 +38,6 @@ The exit status is 1 where some pictures could not be read (the others are expla
 
 
 _REMEDY = "give --ckpt_path a .ckpt file of a run, or pretrained:mnist and the like"
-
-
-class _Parser(OneLineErrors, argparse.ArgumentParser):
-    """Mistakes in one line."""
 
 
 def explain(words: Sequence[str]) -> None:
@@ -89,12 +85,7 @@ def explain(words: Sequence[str]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog=f"{PROGRAM} explain",
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = own_parser("explain", _DESCRIPTION, _EXAMPLES)
     add = parser.add_argument
     add("pictures", nargs="+", metavar="PICTURE", help="files, and folders of them")
     add("--ckpt_path", required=True, help="a checkpoint, or pretrained:mnist and the like")

@@ -6,9 +6,8 @@ import argparse
 from collections.abc import Sequence
 
 from lightning_ecinn import shipped
-from lightning_ecinn.cli.parsing import OneLineErrors
+from lightning_ecinn.cli.parsing import own_parser
 from lightning_ecinn.cli.words import PROGRAM
-from lightning_ecinn.commands.export_settings import ExportSettings
 from lightning_ecinn.runs import new_run_folder
 
 __all__ = ["export"]
@@ -34,10 +33,6 @@ ONNX needs more packages: pip install 'lightning_ecinn[onnx]'
 _REMEDY = "give --ckpt_path a .ckpt file of a run, or pretrained:mnist and the like"
 
 
-class _Parser(OneLineErrors, argparse.ArgumentParser):
-    """Mistakes in one line."""
-
-
 def export(words: Sequence[str]) -> None:
     """Run it.
 
@@ -50,7 +45,7 @@ def export(words: Sequence[str]) -> None:
     given = _parser().parse_args(list(words))
     shipped.existing(given.ckpt_path, _REMEDY)
     # What takes seconds comes after what may be misspelt.
-    from lightning_ecinn.commands.export import export_model
+    from lightning_ecinn.commands.export import ExportSettings, export_model
     from lightning_ecinn.ecinn.settings import PathSettings
     from lightning_ecinn.exported import check_format
     from lightning_ecinn.models.checkpoints import read_checkpoint
@@ -71,12 +66,7 @@ def export(words: Sequence[str]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog=f"{PROGRAM} export",
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = own_parser("export", _DESCRIPTION, _EXAMPLES)
     add = parser.add_argument
     add("--ckpt_path", required=True, help="a checkpoint, or pretrained:mnist and the like")
     add("--out", help="folder of the files; runs/export/<time> by default")

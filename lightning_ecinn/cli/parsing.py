@@ -8,8 +8,9 @@ import sys
 from typing import Any, NoReturn
 
 from lightning_ecinn.cli.errors import one_line
+from lightning_ecinn.cli.words import PROGRAM
 
-__all__ = ["OneLineErrors", "is_debugging", "one_line"]
+__all__ = ["OneLineErrors", "is_debugging", "one_line", "own_parser"]
 
 
 def is_debugging() -> bool:
@@ -28,6 +29,26 @@ class OneLineErrors:
             raise ValueError(message) from ex
         print(f"error: {one_line(message, _options(self))}", file=sys.stderr)
         raise SystemExit(2)
+
+
+class _Parser(OneLineErrors, argparse.ArgumentParser):
+    """Mistakes in one line."""
+
+
+def own_parser(command: str, description: str, examples: str) -> argparse.ArgumentParser:
+    """The parser of a subcommand that needs neither data nor a trainer, without its options.
+
+    Args:
+        command: its name.
+        description: what it is for.
+        examples: what stands below the options.
+    """
+    return _Parser(
+        prog=f"{PROGRAM} {command}",
+        description=description,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def _options(parser: Any) -> set[str]:

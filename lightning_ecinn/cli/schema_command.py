@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 
 from lightning_ecinn.cli.known import known
-from lightning_ecinn.cli.parsing import OneLineErrors
+from lightning_ecinn.cli.parsing import own_parser
 from lightning_ecinn.cli.words import PROGRAM
 
 __all__ = ["print_schema"]
@@ -21,22 +20,13 @@ explain them and mark what is misspelt. Name it in the file's first line:
 _EXAMPLE = f"example:\n  {PROGRAM} schema > ecinn.schema.json"
 
 
-class _Parser(OneLineErrors, argparse.ArgumentParser):
-    """Mistakes in one line."""
-
-
 def print_schema(words: Sequence[str]) -> None:
     """Run it.
 
     Args:
         words: what comes after ``schema``: nothing, or ``--help``.
     """
-    _Parser(
-        prog=f"{PROGRAM} schema",
-        description=_DESCRIPTION,
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).parse_args(list(words))
+    own_parser("schema", _DESCRIPTION, _EXAMPLE).parse_args(list(words))
     schema = known()
     if schema is None:  # other versions of libraries have other settings
         from lightning_ecinn.cli.schema import make_schema

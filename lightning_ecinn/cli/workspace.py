@@ -9,7 +9,7 @@ from typing import Any
 import wandb
 
 from lightning_ecinn.cli.options import check_name
-from lightning_ecinn.cli.parsing import OneLineErrors
+from lightning_ecinn.cli.parsing import own_parser
 from lightning_ecinn.cli.run_loggers import is_logged_in
 from lightning_ecinn.cli.words import PROGRAM
 from lightning_ecinn.plain_text import plain
@@ -39,10 +39,6 @@ _PICTURES = {
     "samples": ("classes",),
 }
 """What callbacks log, by section."""
-
-
-class _Parser(OneLineErrors, argparse.ArgumentParser):
-    """Mistakes in one line."""
 
 
 def workspace(words: Sequence[str]) -> None:
@@ -138,12 +134,7 @@ def _package() -> tuple[Any, Any]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog=f"{PROGRAM} workspace",
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = own_parser("workspace", _DESCRIPTION, _EXAMPLES)
     add = parser.add_argument
     add("--entity", help="user or team; the login's own by default")
     add("--project", default="lightning_ecinn", help="of the runs; lightning_ecinn by default")

@@ -4,23 +4,43 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import yaml
 
 from lightning_ecinn.blackbox.file import own_is_exported, stored_in
-from lightning_ecinn.commands.export_settings import ExportSettings
-from lightning_ecinn.exported import ExportedFile, read_model, write_model
+from lightning_ecinn.exported import ExportedFile, Format, read_model, write_model
 from lightning_ecinn.figures.tables import text_table
 from lightning_ecinn.models.checkpoints import Checkpoint
 from lightning_ecinn.plain_text import plain
 from lightning_ecinn.runs import CONFIG
 from lightning_ecinn.whole_files import write_whole
 
-__all__ = ["export_model"]
+__all__ = ["ExportSettings", "export_model"]
 
 _NOTICEABLE = 1e-4
 """Differences from the model above it are said."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSettings:
+    """What `export` writes, and of what.
+
+    Args:
+        ckpt_path: a checkpoint, or "pretrained:mnist" and the like.
+        out: the folder of what is written.
+        format: "pt2" for torch.export, "onnx", or "both".
+        dtype: "float32" or "float64".
+        truncation: psi; None for the checkpoint's.
+    """
+
+    ckpt_path: str
+    out: Path
+    format: Format
+    dtype: str
+    truncation: float | None
 
 
 def export_model(checkpoint: Checkpoint, settings: ExportSettings) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,9 +101,12 @@ class Counterfactual:
     def __repr__(self) -> str:
         """Of how many images, and from where to where; the tensors would fill screens."""
         pairs = zip(self.source.flatten().tolist(), self.target.flatten().tolist(), strict=True)
-        ways = [f"{self.class_names[p]} to {self.class_names[q]}" for p, q in pairs]
-        more = [f"{len(ways) - _MOST_ROWS:,} more"] if len(ways) > _MOST_ROWS else []
-        return f"<Counterfactual of {len(self):,}: {', '.join(ways[:_MOST_ROWS] + more)}>"
+        ways = [
+            f"{self.class_names[p]} to {self.class_names[q]}" for p, q in islice(pairs, _MOST_ROWS)
+        ]
+        if left := self.target.numel() - len(ways):
+            ways.append(f"{left:,} more")
+        return f"<Counterfactual of {len(self):,}: {', '.join(ways)}>"
 
     def __getitem__(self, key: int | slice | Sequence[int] | Tensor) -> Counterfactual:
         """Those of some images, chosen as a tensor's rows are; of one image with B = 1.

@@ -41,7 +41,7 @@ def cases_of_network(network: Network) -> dict[str, list[Case]]:
     generator = torch.Generator().manual_seed(0)
     like = next(network.parameters())
     images = torch.rand(max(_BATCHES), *network.image_shape, generator=generator).to(like)
-    return {"classifier": [_case(images[:n], posterior=network.posterior) for n in _BATCHES]}
+    return {"classifier": [_case(images[:n], "posterior", network.posterior) for n in _BATCHES]}
 
 
 def cases_of_flow(explainer: Explainer) -> dict[str, list[Case]]:
@@ -53,9 +53,11 @@ def cases_of_flow(explainer: Explainer) -> dict[str, list[Case]]:
     latents, _ = explainer.encode(images)
     others = (labels + 1) % explainer.num_classes
     return {
-        "classifier": [_case(images[:n], posterior=explainer.posterior) for n in _BATCHES],
-        "encoder": [_case(images[:n], latents=lambda x: explainer.encode(x)[0]) for n in _BATCHES],
-        "decoder": [_case(latents[:n], images=explainer.decode) for n in _BATCHES],
+        "classifier": [_case(images[:n], "posterior", explainer.posterior) for n in _BATCHES],
+        "encoder": [
+            _case(images[:n], "latents", lambda x: explainer.encode(x)[0]) for n in _BATCHES
+        ],
+        "decoder": [_case(latents[:n], "images", explainer.decode) for n in _BATCHES],
         "counterfactual": [
             case
             for n in _BATCHES
@@ -65,9 +67,8 @@ def cases_of_flow(explainer: Explainer) -> dict[str, list[Case]]:
     }
 
 
-def _case(given: Tensor, **asked: Callable[[Tensor], Tensor]) -> Case:
+def _case(given: Tensor, name: str, function: Callable[[Tensor], Tensor]) -> Case:
     """One input, and one output of the model."""
-    ((name, function),) = asked.items()
     return (given.cpu(),), {name: function(given).cpu()}
 
 

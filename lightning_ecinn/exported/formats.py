@@ -62,7 +62,8 @@ def write(part: Part, folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
 def read(part: Part, path: Path) -> Asked:
     """A part's file as those read it who have nothing of ours."""
     if path.suffix == ".pt2":
-        module = torch.export.load(path).module()
+        with _quiet():
+            module = torch.export.load(path).module()
 
         def asked(*inputs: Tensor) -> dict[str, Tensor]:
             with torch.no_grad():
@@ -128,7 +129,7 @@ def _exporting(part: Part, format: str) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what the exporters say of themselves: the files are checked afterwards."""
+    """Without what writers and readers say of themselves: the files are checked afterwards."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     try:

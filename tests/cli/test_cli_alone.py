@@ -8,12 +8,12 @@ from functools import wraps
 import pytest
 import torch
 import yaml
+from answered_ahead import answered_ahead
 from jsonargparse import Namespace
 
 from lightning_ecinn import GenerativeClassifier, shipped
 from lightning_ecinn.cli.checkpoint_options import fit_to_checkpoint
 from lightning_ecinn.cli.configuration import add_configuration
-from lightning_ecinn.cli.known import known
 from lightning_ecinn.cli.main import main
 from lightning_ecinn.commands.unbuilt import UnbuiltModule
 
@@ -170,7 +170,7 @@ def test_earlier_names_of_options_are_understood(run):
     assert found["convincing_step"] == [0.9, 0.1]
 
 
-@pytest.mark.skipif(known() is None, reason="answered ahead beside the versions of known.json")
+@answered_ahead
 def test_a_file_that_is_not_there_is_said_first(capsys):
     with pytest.raises(SystemExit):
         main(["import-ibinn", "nothere.pt"])

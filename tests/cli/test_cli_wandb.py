@@ -1,29 +1,17 @@
 """What reaches W&B, read back from the offline run."""
 
-import json
 import os
-import subprocess
-import sys
 
 import pytest
 import wandb
 import yaml
+from offline_runs import records
 
 from lightning_ecinn.callbacks import run as callbacks_of_a_run
 from lightning_ecinn.cli import run_loggers, save_config
 from lightning_ecinn.cli.main import main
 
 SHORT = ["--trainer.limit_train_batches=1", "--test_after_fit=false", "--trainer.callbacks=null"]
-
-
-def records(run):
-    """Every record of a run."""
-    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(run)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    if "No such command 'leet'" in done.stderr:
-        pytest.skip("this version of W&B has no reader of its files")
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 @pytest.fixture(scope="module")

@@ -5,19 +5,19 @@ import re
 import subprocess
 
 import pytest
+from answered_ahead import answered_ahead
 
-from lightning_ecinn.cli.known import known
 from lightning_ecinn.cli.main import main
 
 shtab = pytest.importorskip("shtab", reason="shtab is not installed")
 
 
-@pytest.mark.skipif(known() is None, reason="complete beside the versions of known.json")
+@answered_ahead
 def test_bash_understands_the_script_and_knows_commands_options_and_choices(capsys, tmp_path):
     main(["--print_shtab", "bash"])
     script = capsys.readouterr().out
-    for word in ("explain", "import-ibinn", "--model.beta", "--trainer.max_epochs", "onecycle"):
-        assert word in script
+    for known in ("explain", "import-ibinn", "--model.beta", "--trainer.max_epochs", "onecycle"):
+        assert known in script
     (tmp_path / "complete.bash").write_text(script)
     asked = (
         "source complete.bash; COMP_WORDS=(lightning-ecinn fit --trainer.max_e); COMP_CWORD=2;"

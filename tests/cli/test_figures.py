@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from answered_ahead import answered_ahead
 
 from lightning_ecinn import MNIST, DrawnFaces, FakeMNIST, GenerativeClassifier
 from lightning_ecinn.callbacks.end_of_run import NothingToDrawError
-from lightning_ecinn.cli.known import known
 from lightning_ecinn.cli.main import main
 from lightning_ecinn.commands.figures import FiguresSettings, _pdf, _take_sample
 from lightning_ecinn.commands.paper_figures import DRAWN
@@ -76,19 +76,25 @@ def test_the_same_figures_are_the_same_pdf():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "figures: there is nothing to draw. Give --ckpt_path PATH of a model, or of several"),
+        pytest.param(
+            [],
+            "figures: there is nothing to draw. Give --ckpt_path PATH of a model, or of several",
+            marks=answered_ahead,
+        ),
         (["--figure", "11", "--config=smoke.yaml", "--ckpt_path=x"], "Expected one of ['3', '4', "),
         (["--sweep=."], "is no folder of a sweep: it has no sweep.json that can be read; give one"),
         (
             ["--ckpt_path", "nowhere.ckpt", "--config=smoke.yaml"],
             "--ckpt_path nowhere.ckpt: there is no such",
         ),
-        (["--figur=5", "--ckpt_path=x", "--samplse=1"], "(did you mean --samples?)"),
+        pytest.param(
+            ["--figur=5", "--ckpt_path=x", "--samplse=1"],
+            "(did you mean --samples?)",
+            marks=answered_ahead,
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence(words, said, tiny, tmp_path, monkeypatch, capsys):
-    if known() is None and (not words or "mean" in said):
-        pytest.skip("answered ahead beside the versions of known.json")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stop:
         main(["figures", *words])

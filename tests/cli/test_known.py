@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import yaml
+from answered_ahead import answered_ahead
 
 from lightning_ecinn import shipped
 from lightning_ecinn.cli import help as help_texts
@@ -20,11 +21,7 @@ from lightning_ecinn.cli.schema import make_schema
 from lightning_ecinn.cli.words import normalise
 from lightning_ecinn.usage import COMMANDS
 
-pytestmark = pytest.mark.skipif(
-    known() is None,
-    reason="known.json counts only beside the versions of Lightning and jsonargparse that it was "
-    "written with: run python tools/write_known.py",
-)
+pytestmark = answered_ahead
 EXPERIMENTS = sorted(path.name for path in shipped.FOLDER.glob("*.yaml"))
 
 

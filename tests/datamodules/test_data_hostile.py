@@ -152,7 +152,7 @@ def test_a_png_whose_text_unpacks_to_much(kind):
     text = kind + b"a\0\0" + zlib.compress(bytes(2**26))
     chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
     whole = encoded(picture(9), "PNG")
-    with pytest.raises(ValueError, match=r"(?i)decompressed data too large"):
+    with pytest.raises(ValueError, match=r"Decompressed (data too large|Data Too Large)"):
         decode(whole[:33] + chunk + whole[33:], 8, 3)
 
 
