@@ -48,8 +48,11 @@ class FixedMatrix(nn.Module):
         self._refresh()
 
     def _refresh(self) -> None:
-        self.matrix = self._exact.to(self.matrix, copy=True)
-        self.inverse = self._exact_inverse.to(self.matrix, copy=True)
+        # In place, as PyTorch loads weights: whoever holds the tensors, a CUDA graph say, goes on.
+        if (self.inverse.device, self.inverse.dtype) != (self.matrix.device, self.matrix.dtype):
+            self.inverse = torch.empty_like(self.matrix)
+        self.matrix.copy_(self._exact)
+        self.inverse.copy_(self._exact_inverse)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> FixedMatrix:
         super()._apply(fn, recurse)

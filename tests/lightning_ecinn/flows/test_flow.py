@@ -144,6 +144,16 @@ def test_state_dict_holds_everything(dtype):
     assert torch.equal(other(z, rev=True)[0], flow(z, rev=True)[0])
 
 
+def test_loading_weights_leaves_every_tensor_where_it_was():
+    """A CUDA graph, captured before, reads the old places."""
+    flow, other = small(seed=7), small(seed=9)
+    places = {name: buffer.data_ptr() for name, buffer in flow.named_buffers()}
+    flow.load_state_dict(other.state_dict())
+    assert {name: buffer.data_ptr() for name, buffer in flow.named_buffers()} == places
+    expected = dict(other.named_buffers())
+    assert all(torch.equal(buffer, expected[name]) for name, buffer in flow.named_buffers())
+
+
 def test_deepcopy_is_equal_and_separate():
     flow, v = small().double(), inputs()
     z, _ = flow(v)
