@@ -45,7 +45,7 @@ from lightning_ecinn.training.losses import (
 from lightning_ecinn.training.optimisers import OptimiserSettings, configure_ib_inn
 from lightning_ecinn.training.plain import plain
 from lightning_ecinn.training.realism import Realism
-from lightning_ecinn.training.settings import IBINNSettings
+from lightning_ecinn.training.settings import FOR_TRAINING, IBINNSettings
 from lightning_ecinn.training.shared import (
     DescribedModule,
     Stage,
@@ -101,6 +101,7 @@ class IBINN(DescribedModule):
 
     entry = "classifier"
     optimiser = OptimiserSettings
+    trained_with = FOR_TRAINING
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal  # noqa: F401 (the parser looks here for the names of inherited types)
 
 from lightning_ecinn.ecinn.settings import PathSettings
@@ -11,7 +11,15 @@ from lightning_ecinn.training.optimisers import OptimiserSettings
 from lightning_ecinn.training.plain import make_plain
 from lightning_ecinn.training.realism_settings import RealismSettings
 
-__all__ = ["IBINNSettings"]
+__all__ = ["FOR_TRAINING", "IBINNSettings"]
+
+FOR_TRAINING = (
+    "beta",
+    "label_smoothing",
+    "noise",
+    *(field.name for field in fields(OptimiserSettings)),
+)
+"""Settings of `IBINN` that nothing but its training uses, and that build nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)

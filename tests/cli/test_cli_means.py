@@ -53,6 +53,14 @@ def test_without_means_then_with(theirs):
     assert Path("full.ckpt").is_file()
 
 
+def test_what_a_checkpoint_was_trained_with_stays(theirs, caplog):
+    """A sweep's models would all become those of the configuration's beta."""
+    main(["import-ibinn", "model.pt", *DATA, "--model.beta=3", "--no-means", "--out=bare.ckpt"])
+    main(["means", *DATA, "--model.beta=9", "--ckpt_path=bare.ckpt", "--out=full.ckpt"])
+    assert "The checkpoint was trained with beta 3.0 (not 9.0); that stays." in caplog.text
+    assert torch.load("full.ckpt", weights_only=True)["hyper_parameters"]["beta"] == 3
+
+
 def test_without_means_nothing_pretends(theirs, capsys):
     main(["import-ibinn", "model.pt", *DATA, "--no-means", "--out=bare.ckpt"])
     with pytest.raises(SystemExit):
