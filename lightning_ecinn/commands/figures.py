@@ -74,9 +74,11 @@ class FiguresSettings:
 
     @property
     def numbers(self) -> list[str]:
-        """The figures asked for, each once."""
-        asked = self.figure or get_args(Number)
-        return list(dict.fromkeys(_SAME.get(number, number) for number in asked))
+        """The figures asked for, each once, by the first of its numbers."""
+        asked: dict[str, str] = {}
+        for number in self.figure or get_args(Number):
+            asked.setdefault(_SAME.get(number, number), number)
+        return list(asked.values())
 
 
 def draw_figures(
@@ -134,11 +136,12 @@ def _pages(models: PaperModels, number: str, settings: FiguresSettings) -> Itera
     Raises:
         NothingToDrawError: there is no figure; where only samples are missing, there are fewer.
     """
-    yield DRAWN[number](models, settings.seed, 0, f"Figure {number}")
+    draw = DRAWN[_SAME.get(number, number)]
+    yield draw(models, settings.seed, 0, f"Figure {number}")
     for turn in range(1, settings.samples + 1):
         heading = f"Figure {number}, sample {turn}"
         try:
-            yield DRAWN[number](models, settings.seed + turn, turn, heading)
+            yield draw(models, settings.seed + turn, turn, heading)
         except NothingToDrawError:
             return
 
