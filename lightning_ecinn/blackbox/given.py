@@ -21,13 +21,15 @@ from lightning_ecinn.blackbox.formats import read_exported, read_onnx, read_scri
 from lightning_ecinn.models.checkpoints import load_model
 from lightning_ecinn.models.classifier import GenerativeClassifier
 
-__all__ = ["Given", "read_classifier"]
+__all__ = ["Given", "check_given", "read_classifier"]
 
 KNOWN = (
     "a .ckpt file of this project, a TorchScript or torch.export file (.pt2), an .onnx file, or "
     "package.module:function (or file.py:function)"
 )
 """What a classifier may be given as."""
+
+_REMEDY = f"for --classifier give {KNOWN}"
 
 
 @dataclass(frozen=True)
@@ -60,31 +62,51 @@ def read_classifier(given: str, device: torch.device | str = "cpu") -> Given:
         FileNotFoundError: there is no such file.
         ValueError: what is there is no classifier; says what was expected.
     """
-    if not given:
-        raise ValueError(f"--classifier is empty: give {KNOWN}.")
-    if given.startswith(shipped.PRETRAINED) or given.endswith(".ckpt"):
+    check_given(given)
+    if _is_ours(given):
         return _ours(given, device)
     path = Path(given).expanduser()
     if path.is_file():
         return _of_file(path, given, device)
-    left, colon, name = given.rpartition(":")
+    left, _, name = given.rpartition(":")
+    found = _attribute(_module(left, given), left, name.removesuffix("()"), given)
+    predict = _called(found, given)
+    if isinstance(predict, nn.Module):
+        predict = predict.to(device)
+    return Given(Fitted(predict, given))
+
+
+def check_given(given: str) -> None:
+    """Refuse a classifier that is nowhere, before anything that takes time.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: nothing is given.
+    """
+    if not given:
+        raise ValueError(f"--classifier is empty: give {KNOWN}.")
+    if _is_ours(given):
+        shipped.existing(given, _REMEDY)
+        return
+    path, (left, colon, _) = Path(given).expanduser(), given.rpartition(":")
     if colon and not path.exists():
-        found = _attribute(_module(left, given), left, name.removesuffix("()"), given)
-        predict = _called(found, given)
-        if isinstance(predict, nn.Module):
-            predict = predict.to(device)
-        return Given(Fitted(predict, given))
-    what = "is a folder" if path.is_dir() else "does not exist"
-    raise FileNotFoundError(f"--classifier {given} {what}: give {KNOWN}.")
+        module = Path(left).expanduser()
+        if module.suffix == ".py" and not module.is_file():
+            raise FileNotFoundError(f"--classifier {given}: there is no file {module}.")
+    elif not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise FileNotFoundError(f"--classifier {given} {what}: give {KNOWN}.")
+
+
+def _is_ours(given: str) -> bool:
+    return given.startswith(shipped.PRETRAINED) or given.endswith(".ckpt")
 
 
 def _ours(given: str, device: torch.device | str) -> Given:
-    remedy = f"for --classifier give {KNOWN}"
-    shipped.existing(given, remedy)
     try:
         model = load_model(given)
     except ValueError as error:
-        raise ValueError(f"{str(error).rstrip('.')}; {remedy}.") from None
+        raise ValueError(f"{str(error).rstrip('.')}; {_REMEDY}.") from None
     channels, height, width = model.image_shape
     takes = Takes(channels=channels, size=(height, width))
     fitted = Fitted(_Logits(model).to(device), given, takes)
@@ -125,8 +147,6 @@ def _module(name: str, given: str) -> ModuleType:
     """A module by name, from the current folder too, or by its file."""
     path = Path(name).expanduser()
     is_file = path.suffix == ".py"
-    if is_file and not path.is_file():
-        raise FileNotFoundError(f"--classifier {given}: there is no file {path}.")
     try:
         if not is_file:
             if "" not in sys.path and str(Path.cwd()) not in sys.path:

@@ -10,7 +10,7 @@ import torch
 
 from lightning_ecinn.blackbox.explainer import BlackBoxExplainer
 from lightning_ecinn.blackbox.file import Stored
-from lightning_ecinn.blackbox.given import Given, read_classifier
+from lightning_ecinn.blackbox.given import Given, check_given, read_classifier
 from lightning_ecinn.blackbox.means import Images
 from lightning_ecinn.blackbox.predictor import Answers, PictureKind, Predictor
 from lightning_ecinn.ecinn.explainer import Explainer
@@ -47,11 +47,13 @@ class AskedOptions:
         """Refuse what would mean nothing.
 
         Raises:
+            FileNotFoundError: there is no such classifier.
             ValueError: settings of a classifier without one, a count that is none.
         """
         if self.means_images < 0:
             raise ValueError(f"--means_images is {self.means_images}; give 0 for all, or more.")
         if self.classifier is not None:
+            check_given(self.classifier)
             self._given_names()
             return
         for one in fields(AskedOptions):  # not those of commands, which have more

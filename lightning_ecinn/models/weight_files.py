@@ -110,6 +110,8 @@ def _other_archive(entries: list[ZipInfo]) -> str | None:
     names = [entry.filename for entry in entries]
     if any(name.endswith("/constants.pkl") for name in names):
         return "it is a program of TorchScript"
+    if any(name.endswith("/models/model.json") for name in names):
+        return "it is a program of torch.export, such as `export` writes"
     if not any(name.endswith("/data.pkl") for name in names):
         kind = "an archive of numpy" if names and names[0].endswith(".npy") else "a zip archive"
         return f"it is {kind} of {some_names(names)}"

@@ -59,7 +59,13 @@ def test_names_from_the_command_line_and_from_a_file(flow, file, tmp_path):
         asked = AskedOptions(classifier=f"{file}:three", classifier_classes=given)
         assert asked.explainer(flow, ["a", "b"], images).class_names == ("x", "y", "z")
     with pytest.raises(ValueError, match="one name, and no file of names: give at least two"):
-        AskedOptions(classifier="x", classifier_classes=["y"]).check()
+        AskedOptions(classifier=f"{file}:three", classifier_classes=["y"]).check()
+
+
+@pytest.mark.parametrize("given", ["nowhere.onnx", "nowhere.ckpt", "nowhere.py:f", ""])
+def test_a_classifier_that_is_nowhere_is_said_before_anything_is_read(given):
+    with pytest.raises((FileNotFoundError, ValueError), match="nowhere|is empty"):
+        AskedOptions(classifier=given).check()
 
 
 @pytest.mark.parametrize(
@@ -70,10 +76,11 @@ def test_names_from_the_command_line_and_from_a_file(flow, file, tmp_path):
         (b"\x89PNG", "can't be read as text"),
     ],
 )
-def test_a_file_of_no_names_is_refused(tmp_path, content, said):
+def test_a_file_of_no_names_is_refused(file, tmp_path, content, said):
     (tmp_path / "names").write_bytes(content)
     with pytest.raises(ValueError, match=said):
-        AskedOptions(classifier="x", classifier_classes=[str(tmp_path / "names")]).check()
+        names = [str(tmp_path / "names")]
+        AskedOptions(classifier=f"{file}:three", classifier_classes=names).check()
 
 
 def test_stored_class_means_are_taken_and_another_classifier_is_noticed(flow, file, tmp_path):

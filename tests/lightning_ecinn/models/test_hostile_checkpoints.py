@@ -57,6 +57,12 @@ OTHERS = {
         lambda path: torch.jit.save(torch.jit.script(torch.nn.ReLU()), path),
         "a program of TorchScript",
     ),
+    "exported": (
+        lambda path: torch.export.save(
+            torch.export.export(torch.nn.ReLU(), (torch.zeros(1),)), path
+        ),
+        "a program of torch.export, such as `export` writes",
+    ),
     "weights": (
         lambda path: torch.save(torch.nn.Linear(2, 2).state_dict(), path),
         "it holds weights alone: weight, bias",
