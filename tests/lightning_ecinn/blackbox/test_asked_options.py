@@ -64,7 +64,7 @@ def test_names_from_the_command_line_and_from_a_file(flow, file, tmp_path):
 
 @pytest.mark.parametrize("given", ["nowhere.onnx", "nowhere.ckpt", "nowhere.py:f", ""])
 def test_a_classifier_that_is_nowhere_is_said_before_anything_is_read(given):
-    with pytest.raises((FileNotFoundError, ValueError), match="nowhere|is empty"):
+    with pytest.raises((FileNotFoundError, ValueError), match=r"nowhere|is empty"):
         AskedOptions(classifier=given).check()
 
 
@@ -78,8 +78,8 @@ def test_a_classifier_that_is_nowhere_is_said_before_anything_is_read(given):
 )
 def test_a_file_of_no_names_is_refused(file, tmp_path, content, said):
     (tmp_path / "names").write_bytes(content)
+    names = [str(tmp_path / "names")]
     with pytest.raises(ValueError, match=said):
-        names = [str(tmp_path / "names")]
         AskedOptions(classifier=f"{file}:three", classifier_classes=names).check()
 
 
