@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jsonargparse import Namespace
@@ -11,9 +11,16 @@ from pytorch_lightning.utilities import rank_zero_info
 from lightning_ecinn.cli.checkpoint_names import given_checkpoint
 from lightning_ecinn.models.published import Published, published_dropouts
 from lightning_ecinn.runs import find_checkpoint
+from lightning_ecinn.training.plain import plain
 from lightning_ecinn.training.shared import DESCRIPTION
 
-__all__ = ["find_ckpt_path", "find_ckpt_paths", "fit_to_checkpoint", "fit_to_published"]
+__all__ = [
+    "find_ckpt_path",
+    "find_ckpt_paths",
+    "fit_to_checkpoint",
+    "fit_to_published",
+    "keep_trained_with",
+]
 
 
 def find_ckpt_path(options: Namespace, is_fit: bool) -> None:
@@ -93,6 +100,27 @@ def fit_to_checkpoint(
         arguments[key] = None
 
 
+def keep_trained_with(
+    arguments: Namespace, settings: Mapping[str, Any], names: Sequence[str]
+) -> None:
+    """What a checkpoint was trained with stays true where nothing is trained; say what differs.
+
+    Args:
+        arguments: the module's, changed in place.
+        settings: the checkpoint's.
+        names: of the settings that training alone uses.
+    """
+    theirs = {name: plain(settings[name]) for name in names if name in settings}
+    both = [key for key in theirs if key in arguments]
+    different = [key for key in both if _as_list(arguments[key]) != _as_list(theirs[key])]
+    said = [key for key in different if arguments[key] is not None]
+    if said:
+        details = ", ".join(f"{key} {theirs[key]} (not {arguments[key]})" for key in said)
+        rank_zero_info(f"The checkpoint was trained with {details}; that stays.")
+    for key in different:
+        arguments[key] = theirs[key]
+
+
 def fit_to_published(arguments: Namespace, published: Published) -> None:
     """Take what a published checkpoint tells of the network; dropouts are the configuration's."""
     network = published.network
@@ -101,3 +129,7 @@ def fit_to_published(arguments: Namespace, published: Published) -> None:
     if len(arguments.dropouts or []) != len(network["blocks"]):
         arguments.dropouts = published_dropouts(len(network["blocks"]))
     arguments.init_from = None
+
+
+def _as_list(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

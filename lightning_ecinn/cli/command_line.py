@@ -36,6 +36,7 @@ from lightning_ecinn.cli.checkpoint_options import (
     find_ckpt_paths,
     fit_to_checkpoint,
     fit_to_published,
+    keep_trained_with,
 )
 from lightning_ecinn.cli.experiment_file import ExperimentFile
 from lightning_ecinn.cli.farewell import say_farewell
@@ -195,6 +196,8 @@ class ECINNCLI(LightningCLI):
             fill_from_checkpoint(options, module, path, checkpoint, command == "fit")
             kind = getattr(module, "kind", None)  # only ordinary networks come in kinds
             fit_to_checkpoint(arguments, path, config, kind, command == "fit")
+            if command != "fit":
+                keep_trained_with(arguments, checkpoint.settings, module.trained_with)
         elif command != "fit" and arguments.get("init_from") is None:
             raise ValueError(
                 f"{command}: there is nothing trained to look at. Give --ckpt_path best, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,26 +41,34 @@ class FixedMatrix(nn.Module):
         self.register_buffer("matrix", torch.empty(matrix.shape))
         self.register_buffer("inverse", torch.empty(matrix.shape), persistent=False)
         self._set(matrix)
+        self._refresh()
 
     def _set(self, matrix: Tensor) -> None:
         self._exact = matrix.detach().double().cpu().clone()
         self._exact_inverse = torch.linalg.inv(self._exact)
         self.log_abs_det = torch.linalg.slogdet(self._exact).logabsdet.item()
-        self._refresh()
 
     def _refresh(self) -> None:
-        # In place, as PyTorch loads weights: whoever holds the tensors, a CUDA graph say, goes on.
-        if (self.inverse.device, self.inverse.dtype) != (self.matrix.device, self.matrix.dtype):
-            self.inverse = torch.empty_like(self.matrix)
-        self.matrix.copy_(self._exact)
-        self.inverse.copy_(self._exact_inverse)
+        self.matrix = self._exact.to(self.matrix, copy=True)
+        self.inverse = self._exact_inverse.to(self.matrix, copy=True)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> FixedMatrix:
         super()._apply(fn, recurse)
         self._refresh()
         return self
 
-    def _load_from_state_dict(self, *args: object, **kwargs: object) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
-        if not self.matrix.is_meta:
-            self._set(self.matrix)
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+        loaded = state_dict.get(f"{prefix}matrix")
+        if loaded is None or loaded.shape != self.matrix.shape or self.matrix.is_meta:
+            return
+        self._set(self.matrix)
+        inverse, held = self._exact_inverse.to(self.matrix, copy=True), self.inverse
+        is_alike = (held.device, held.dtype) == (inverse.device, inverse.dtype)
+        if is_alike and not held.is_inference():
+            # In place, as PyTorch loads weights: who holds the tensor, a CUDA graph say, goes on.
+            held.copy_(inverse)
+        else:
+            self.inverse = inverse

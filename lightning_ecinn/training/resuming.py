@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import BatchSizeFinder, LearningRateFinder
-from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_ecinn.models.checkpoints import rename_earlier
 from lightning_ecinn.training.plain import plain
 
-__all__ = ["go_on", "has_tuner", "keep_trained_with"]
+__all__ = ["go_on", "has_tuner"]
 
 _KINDS = ("optimizer", "schedule")
 _ANEW = "start a new training, of an IBINN from these weights with init_from"
@@ -47,51 +47,23 @@ def go_on(module: pl.LightningModule, checkpoint: Mapping[str, Any], kind: type)
         raise ValueError(
             f"The checkpoint holds weights only, no optimiser that could go on: {_ANEW}."
         )
-    theirs, ours = _different(module, checkpoint, [field.name for field in fields(kind)])
-    for name in _KINDS:
-        if name in theirs:
+    theirs, ours = plain(dict(checkpoint.get("hyper_parameters", {}))), module.hparams
+    rename_earlier(theirs)
+    names = [field.name for field in fields(kind) if field.name in theirs]
+    different = [name for name in names if _listed(theirs[name]) != _listed(plain(ours[name]))]
+    for name in different:
+        if name in _KINDS:
             raise ValueError(
                 f"The checkpoint was trained with {name} {theirs[name]}, but {name} is "
                 f"{ours[name]} here: give {theirs[name]} to go on, or {_ANEW}."
             )
-    if theirs:
+    if different:
+        details = ", ".join(f"{name} {theirs[name]} (not {ours[name]})" for name in different)
         rank_zero_warn(
-            f"The training goes on with the checkpoint's {_listed(theirs, ours)}: for other ones "
-            f"{_ANEW}."
+            f"The training goes on with the checkpoint's {details}: for other ones {_ANEW}."
         )
-        module.hparams.update(theirs)
+        ours.update({name: theirs[name] for name in different})
 
 
-def keep_trained_with(
-    module: pl.LightningModule, checkpoint: Mapping[str, Any], names: Sequence[str]
-) -> None:
-    """What a checkpoint was trained with stays true where nothing is trained, and is said.
-
-    Args:
-        module: into which it is loaded; its ``hparams`` become the checkpoint's.
-        checkpoint: its content.
-        names: of the settings that training alone uses.
-    """
-    theirs, ours = _different(module, checkpoint, names)
-    if theirs:
-        rank_zero_info(f"The checkpoint was trained with {_listed(theirs, ours)}; that stays.")
-        module.hparams.update(theirs)
-
-
-def _different(
-    module: pl.LightningModule, checkpoint: Mapping[str, Any], names: Sequence[str]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Those of some settings that a checkpoint has otherwise: its own, and the module's."""
-    theirs, ours = plain(dict(checkpoint.get("hyper_parameters", {}))), module.hparams
-    rename_earlier(theirs)
-    both = [name for name in names if name in theirs and name in ours]
-    different = [name for name in both if _as_list(theirs[name]) != _as_list(plain(ours[name]))]
-    return {name: theirs[name] for name in different}, {name: ours[name] for name in different}
-
-
-def _listed(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value} (not {ours[name]})" for name, value in theirs.items())
-
-
-def _as_list(value: Any) -> Any:
+def _listed(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value

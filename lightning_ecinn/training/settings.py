@@ -17,9 +17,9 @@ FOR_TRAINING = (
     "beta",
     "label_smoothing",
     "noise",
-    *(field.name for field in fields(OptimiserSettings)),
+    *(field.name for kind in (OptimiserSettings, RealismSettings) for field in fields(kind)),
 )
-"""Settings of `IBINN` that nothing but its training uses, and that build nothing."""
+"""Settings of `IBINN` that nothing but its training uses."""
 
 
 @dataclass(frozen=True, kw_only=True)

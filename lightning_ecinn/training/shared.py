@@ -22,7 +22,7 @@ from lightning_ecinn.training.first_batch import check_labels_on_cpu
 from lightning_ecinn.training.fitted_step import store_fitted_step, take_fitted_step, use_step
 from lightning_ecinn.training.plain import keep_readable, plain
 from lightning_ecinn.training.processes import only_repeats
-from lightning_ecinn.training.resuming import go_on, has_tuner, keep_trained_with
+from lightning_ecinn.training.resuming import go_on, has_tuner
 from lightning_ecinn.training.steps import say_images_per_step
 
 __all__ = [
@@ -115,10 +115,8 @@ class DescribedModule(pl.LightningModule):
         if self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
             go_on(self, checkpoint, self.optimiser)
             use_step(self, None)  # it was fitted to weights that are about to change
-            return
-        if self._trainer is not None:
-            keep_trained_with(self, checkpoint, self.trained_with)
-        take_fitted_step(self, checkpoint, is_configured=self._trainer is not None)
+        else:
+            take_fitted_step(self, checkpoint, is_configured=self._trainer is not None)
 
     def _reading(self) -> dict[str, Any] | None:
         """How picture files become images, where the data are files, or those of before were."""

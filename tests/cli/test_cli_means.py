@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 import torch
+import yaml
 from disk import full_disk
 from published import published
 
@@ -55,10 +56,21 @@ def test_without_means_then_with(theirs):
 
 def test_what_a_checkpoint_was_trained_with_stays(theirs, caplog):
     """A sweep's models would all become those of the configuration's beta."""
-    main(["import-ibinn", "model.pt", *DATA, "--model.beta=3", "--no-means", "--out=bare.ckpt"])
-    main(["means", *DATA, "--model.beta=9", "--ckpt_path=bare.ckpt", "--out=full.ckpt"])
-    assert "The checkpoint was trained with beta 3.0 (not 9.0); that stays." in caplog.text
-    assert torch.load("full.ckpt", weights_only=True)["hyper_parameters"]["beta"] == 3
+    train = ["--model.beta=3", "--model.realism=0.5", "--model.closeness=2"]
+    main(["import-ibinn", "model.pt", *DATA, *train, "--no-means", "--out=bare.ckpt"])
+    other = ["--model.beta=9", "--model.closeness=0", "--model.realism=0"]
+    main(["means", *DATA, *other, "--ckpt_path=bare.ckpt", "--out=full.ckpt"])
+    assert (
+        "The checkpoint was trained with beta 3.0 (not 9.0), realism 0.5 (not 0.0), closeness 2.0 "
+        "(not 0.0); that stays." in caplog.text
+    )
+    caplog.clear()
+    kept = torch.load("full.ckpt", weights_only=True)["hyper_parameters"]
+    beside = yaml.safe_load(Path("full.config.yaml").read_text())["model"]["init_args"]
+    for settings in (kept, beside):
+        assert [settings[key] for key in ("beta", "realism", "closeness")] == [3, 0.5, 2]
+    main(["test", "--ckpt_path=full.ckpt", "--trainer.limit_test_batches=1"])
+    assert "was trained with" not in caplog.text
 
 
 def test_without_means_nothing_pretends(theirs, capsys):

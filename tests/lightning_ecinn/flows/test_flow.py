@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from lightning_ecinn.flows import CouplingBlock, DownsamplingCoupling, ib_inn
+from lightning_ecinn.flows.fixed_matrix import FixedMatrix
 
 FLOWS = {
     "one stage": ((1, 4, 4), {"blocks": (2,), "widths": (6,), "dropouts": (0,)}),
@@ -152,6 +153,25 @@ def test_loading_weights_leaves_every_tensor_where_it_was():
     assert {name: buffer.data_ptr() for name, buffer in flow.named_buffers()} == places
     expected = dict(other.named_buffers())
     assert all(torch.equal(buffer, expected[name]) for name, buffer in flow.named_buffers())
+
+
+def test_what_inference_mode_made_goes_on_outside():
+    exact = torch.eye(3).double().roll(1, 0)
+    with torch.inference_mode():
+        one, given = FixedMatrix(exact).double(), exact.clone()
+    other = FixedMatrix(torch.eye(3)).double()
+    other.load_state_dict({"matrix": given}, assign=True)
+    for matrix in (one, other):
+        matrix.cpu()
+        assert torch.equal(matrix.matrix, exact)
+        assert torch.equal(matrix.inverse, exact.T)
+
+
+def test_weights_that_are_left_out_leave_the_exact_matrices():
+    flow, expected = small(), small().double()
+    flow.load_state_dict({}, strict=False)
+    for name, buffer in flow.double().named_buffers():
+        assert torch.equal(buffer, dict(expected.named_buffers())[name]), name
 
 
 def test_deepcopy_is_equal_and_separate():
