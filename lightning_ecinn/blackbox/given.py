@@ -137,6 +137,8 @@ def _of_file(path: Path, given: str, device: torch.device | str) -> Given:
         return Given(Fitted(module, given, takes), takes_uint8=takes.uint8)
     if any(name.startswith("code/") for name in inside):
         return Given(Fitted(read_scripted(path, device), given))
+    if path.suffix == ".py":
+        raise ValueError(f"--classifier {given}: name the function in it, as in {given}:predict.")
     held = ""
     if "data.pkl" in inside:
         held = " holds weights without their network, or a pickled module, and"

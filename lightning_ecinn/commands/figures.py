@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -75,10 +75,26 @@ class FiguresSettings:
     @property
     def numbers(self) -> list[str]:
         """The figures asked for, each once, by the first of its numbers."""
-        asked: dict[str, str] = {}
-        for number in self.figure or get_args(Number):
-            asked.setdefault(_SAME.get(number, number), number)
-        return list(asked.values())
+        return list(_by_what_is_shown(self.figure or get_args(Number)).values())
+
+    @property
+    def repeated(self) -> list[str]:
+        """A sentence for each figure that was asked for by both of its numbers."""
+        first = _by_what_is_shown(self.figure)
+        numbers = {number: first[_SAME.get(number, number)] for number in self.figure}
+        return [
+            f"Figure {number} shows what Figure {drawn} does: drawn once, as Figure {drawn}."
+            for number, drawn in numbers.items()
+            if number != drawn
+        ]
+
+
+def _by_what_is_shown(numbers: Sequence[str]) -> dict[str, str]:
+    """The first number of each figure, by the paper's."""
+    first: dict[str, str] = {}
+    for number in numbers:
+        first.setdefault(_SAME.get(number, number), number)
+    return first
 
 
 def draw_figures(
@@ -99,7 +115,7 @@ def draw_figures(
         datamodule.setup(stage)
     trainer.datamodule = datamodule  # type: ignore[attr-defined]
     models = PaperModels(trainer, settings.checkpoints, settings.split)
-    folder, drawn, missing = Path(trainer.default_root_dir), [], []
+    folder, drawn, missing = Path(trainer.default_root_dir), [], settings.repeated
     for number in progress_bar(settings.numbers, "figures", unit=" figures"):
         try:
             figures = list(_pages(models, number, settings))

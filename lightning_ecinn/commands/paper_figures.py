@@ -92,8 +92,7 @@ def _figure_8(models: PaperModels, seed: int, turn: int, heading: str) -> Figure
     """Images of both classes, each to the other one."""
     if models.num_classes != 2:
         raise NothingToDrawError(
-            "it needs a model of two classes, such as one that fit --config faces.yaml --config "
-            "faces_smiling.yaml made."
+            "it needs a model of two classes, such as one that fit --config faces.yaml made."
         )
     chosen: dict[str, Any] = {"source": 0, "target": 1, "count": 10}
     return _grid(models, seed, heading, selection="both_directions", **chosen)
@@ -138,12 +137,13 @@ def _figure_10(models: PaperModels, seed: int, turn: int, heading: str) -> Figur
     inputs = images[order[labels[order] != target][:_SQUARE]]
     squares, captions = [as_float(inputs)], ["\ninput"]
     for number in sorted(chosen, key=lambda number: float(models.betas[number] or 0)):
+        beta, share = models.betas[number], 100 * models.accuracy(number)
         squares.append(_changed(models.all[number], inputs, target))
-        share = 100 * models.accuracy(number)
-        captions.append(f"β = {models.betas[number]:g}\n{share:.2f} % correct")
+        whose = f"{models.names[number]}, " if models.betas.count(beta) > 1 else ""
+        captions.append(f"{whose}β = {beta:g}\n{share:.2f} % correct")
     name = models.all[chosen[0]].class_names[target]
     count = f"{len(labels):,} {models.split} images"
-    title = f"{heading}: all to {name}, step α₁; above, β and share of {count}"
+    title = f"{heading}: all to {name}, step α₁; above each, β and the accuracy on {count}"
     return picture_squares(squares, captions, title=title)
 
 

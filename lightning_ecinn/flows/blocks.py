@@ -188,7 +188,7 @@ def _check_channels(channels: int) -> None:
 
 def random_rotation(channels: int) -> Tensor:
     """A random matrix in SO(C), uniform (Haar measure), from torch's global generator."""
-    q, r = torch.linalg.qr(torch.randn(channels, channels, dtype=torch.float64))
+    q, r = torch.linalg.qr(torch.randn(channels, channels, dtype=torch.float64, device="cpu"))
     q = q * r.diagonal().sign()
     if torch.linalg.det(q) < 0:
         q[:, 0] = -q[:, 0]

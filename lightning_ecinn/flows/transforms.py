@@ -90,7 +90,7 @@ class DCTPooling(Fm.InvertibleModule):
                 f"The DCT needs square feature maps, got {height}x{width}: use square images."
             )
         self.channels, self.size = channels, width
-        k = torch.arange(width, dtype=torch.float64)
+        k = torch.arange(width, dtype=torch.float64, device="cpu")
         dct = 2 * torch.cos(math.pi * k[:, None] * (2 * k + 1) / (2 * width))
         self.dct = FixedMatrix(dct)
         self.scale = 1 / (4 * (width + 1))

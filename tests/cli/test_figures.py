@@ -198,6 +198,8 @@ def test_the_sample_is_taken_where_nobody_said_where_mnist_lies(tmp_path, monkey
 def test_figures_of_the_supplement_are_those_of_the_paper(tmp_path, monkeypatch, betas):
     asked = FiguresSettings(ckpt_path=["x"], figure=["S8", "10", "S9", "S7"])
     assert asked.numbers == ["S8", "S9", "S7"]  # named as they were asked for, and drawn once
+    assert asked.repeated == ["Figure 10 shows what Figure S8 does: drawn once, as Figure S8."]
+    assert FiguresSettings(ckpt_path=["x"]).repeated == []
     monkeypatch.chdir(tmp_path)
     main(["figures", f"--sweep={betas}", "--samples=0", "--figure=S8", "--out=one"])
     assert [path.name for path in Path("one").glob("figure-*.png")] == ["figure-S8.png"]

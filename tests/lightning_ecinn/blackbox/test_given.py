@@ -173,6 +173,7 @@ def test_functions_objects_and_what_makes_them(module, where, name):
         ("text.ckpt", "text.ckpt is .*; for --classifier give"),
         ("nobodys.module:f", "nobodys.module can't be imported .*No module named"),
         ("nobodys.py:f", "there is no file nobodys.py"),
+        ("somebodys.py", "name the function in it, as in somebodys.py:predict"),
         ("somebodys:brigt", "somebodys has no brigt: it has .*bright"),
         ("somebodys:Net", "is a class, Net: give a function .* with parentheses makes one"),
         ("somebodys:number", "somebodys:number can't be called"),

@@ -167,6 +167,14 @@ def test_what_inference_mode_made_goes_on_outside():
         assert torch.equal(matrix.inverse, exact.T)
 
 
+def test_a_flow_without_memory_takes_the_place_of_weights():
+    expected, v = small("odd").double(), inputs("odd")
+    with torch.device("meta"):
+        flow = small("odd", seed=9)
+    flow.load_state_dict(expected.state_dict(), assign=True)
+    assert torch.equal(flow.double()(v)[0], expected(v)[0])
+
+
 def test_weights_that_are_left_out_leave_the_exact_matrices():
     flow, expected = small(), small().double()
     flow.load_state_dict({}, strict=False)
