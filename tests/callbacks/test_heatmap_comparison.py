@@ -164,10 +164,10 @@ def test_mistakes_are_said_before_training(tmp_path, trained):
     ):
         with pytest.raises(ValueError, match=message):
             trainer(tmp_path, drawing(**settings)).fit(network(), datamodule=PlainBars())
-    there = trainer(tmp_path, drawing(classifier="nowhere.onnx"))
     with pytest.raises(FileNotFoundError, match=r"nowhere\.onnx does not exist"):
-        there.fit(network(), datamodule=PlainBars())
-    there = trainer(tmp_path, drawing(classifier="nowhere.onnx"))
+        drawing(classifier="nowhere.onnx")
+    (tmp_path / "there.onnx").touch()
+    there = trainer(tmp_path, drawing(classifier=str(tmp_path / "there.onnx")))
     with pytest.raises(
         ValueError, match="explained through the flow that is trained, and SmallCNN"
     ):
