@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from lightning_ecinn.blackbox import AskedOptions, BlackBoxExplainer
 from lightning_ecinn.blackbox.file import Stored
+from lightning_ecinn.blackbox.given import read_classifier
 from lightning_ecinn.blackbox.means import counts_in_words
 from lightning_ecinn.ecinn import Explainer
 from lightning_ecinn.pictures.files import find_pictures
@@ -44,6 +45,7 @@ def explained_pictures(
         ValueError: there are neither pictures nor class means, or the classifier can't be asked.
     """
     if not folders and stored is None:
+        read_classifier(options.classifier or "")  # what can't be asked is said before
         raise ValueError(
             f"{source} holds no class means of {options.classifier}: give --images FOLDER of "
             "pictures like its training images, or the file that `means --classifier` writes."

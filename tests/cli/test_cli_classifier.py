@@ -105,6 +105,9 @@ def test_explain_takes_class_means_from_pictures_or_a_file(
     said = capsys.readouterr().err
     assert "holds no class means of" in said
     assert "give --images FOLDER" in said
+    with pytest.raises(SystemExit):
+        main([*given[:-1], f"{function}x", *NAMES, "--out=p"])
+    assert "has no halvesx: it has" in capsys.readouterr().err
 
 
 def test_a_file_of_another_classifier_explains_the_flows_own_and_says_so(
