@@ -11,7 +11,7 @@ from pytorch_lightning.utilities import rank_zero_info
 from lightning_ecinn.cli.checkpoint_names import given_checkpoint
 from lightning_ecinn.models.published import Published, published_dropouts
 from lightning_ecinn.runs import find_checkpoint
-from lightning_ecinn.training.plain import plain
+from lightning_ecinn.training.resuming import in_words, trained_otherwise
 from lightning_ecinn.training.shared import DESCRIPTION
 
 __all__ = [
@@ -110,15 +110,13 @@ def keep_trained_with(
         settings: the checkpoint's.
         names: of the settings that training alone uses.
     """
-    theirs = {name: plain(settings[name]) for name in names if name in settings}
-    both = [key for key in theirs if key in arguments]
-    different = [key for key in both if _as_list(arguments[key]) != _as_list(theirs[key])]
-    said = [key for key in different if arguments[key] is not None]
+    different = trained_otherwise(settings, arguments, names)
+    said = {key: value for key, value in different.items() if arguments[key] is not None}
     if said:
-        details = ", ".join(f"{key} {theirs[key]} (not {arguments[key]})" for key in said)
+        details = in_words(said, arguments)
         rank_zero_info(f"The checkpoint was trained with {details}; that stays.")
-    for key in different:
-        arguments[key] = theirs[key]
+    for key, value in different.items():
+        arguments[key] = value
 
 
 def fit_to_published(arguments: Namespace, published: Published) -> None:
@@ -129,7 +127,3 @@ def fit_to_published(arguments: Namespace, published: Published) -> None:
     if len(arguments.dropouts or []) != len(network["blocks"]):
         arguments.dropouts = published_dropouts(len(network["blocks"]))
     arguments.init_from = None
-
-
-def _as_list(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

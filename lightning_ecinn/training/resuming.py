@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -13,7 +13,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from lightning_ecinn.models.checkpoints import rename_earlier
 from lightning_ecinn.training.plain import plain
 
-__all__ = ["go_on", "has_tuner"]
+__all__ = ["go_on", "has_tuner", "in_words", "trained_otherwise"]
 
 _KINDS = ("optimizer", "schedule")
 _ANEW = "start a new training, of an IBINN from these weights with init_from"
@@ -47,23 +47,39 @@ def go_on(module: pl.LightningModule, checkpoint: Mapping[str, Any], kind: type)
         raise ValueError(
             f"The checkpoint holds weights only, no optimiser that could go on: {_ANEW}."
         )
-    theirs, ours = plain(dict(checkpoint.get("hyper_parameters", {}))), module.hparams
+    theirs, ours = dict(checkpoint.get("hyper_parameters", {})), module.hparams
     rename_earlier(theirs)
-    names = [field.name for field in fields(kind) if field.name in theirs]
-    different = [name for name in names if _listed(theirs[name]) != _listed(plain(ours[name]))]
-    for name in different:
-        if name in _KINDS:
+    different = trained_otherwise(theirs, ours, [field.name for field in fields(kind)])
+    for name in _KINDS:
+        if name in different:
             raise ValueError(
-                f"The checkpoint was trained with {name} {theirs[name]}, but {name} is "
-                f"{ours[name]} here: give {theirs[name]} to go on, or {_ANEW}."
+                f"The checkpoint was trained with {name} {different[name]}, but {name} is "
+                f"{ours[name]} here: give {different[name]} to go on, or {_ANEW}."
             )
     if different:
-        details = ", ".join(f"{name} {theirs[name]} (not {ours[name]})" for name in different)
         rank_zero_warn(
-            f"The training goes on with the checkpoint's {details}: for other ones {_ANEW}."
+            f"The training goes on with the checkpoint's {in_words(different, ours)}: for other "
+            f"ones {_ANEW}."
         )
-        ours.update({name: theirs[name] for name in different})
+        ours.update(different)
 
 
-def _listed(value: Any) -> Any:
+def trained_otherwise(theirs: Mapping[str, Any], ours: Any, names: Iterable[str]) -> dict[str, Any]:
+    """A checkpoint's values of those settings that have others here.
+
+    Args:
+        theirs: the checkpoint's settings.
+        ours: those here, by name.
+        names: which are compared, where both have them.
+    """
+    both = {name: plain(theirs[name]) for name in names if name in theirs and name in ours}
+    return {name: v for name, v in both.items() if _as_list(v) != _as_list(plain(ours[name]))}
+
+
+def in_words(different: Mapping[str, Any], ours: Any) -> str:
+    """What :func:`trained_otherwise` found, beside the values here."""
+    return ", ".join(f"{name} {value} (not {ours[name]})" for name, value in different.items())
+
+
+def _as_list(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value

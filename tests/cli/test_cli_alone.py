@@ -199,3 +199,17 @@ def test_what_the_checkpoint_overrides_is_said(caplog):
     caplog.clear()
     fit_to_checkpoint(arguments, "my.ckpt", network, None, must_match=False)
     assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "explain --ckpt_path pretrained:mnist digit.png",
+        "export --ckpt_path pretrained:mnist --out model",
+    ],
+)
+def test_help_of_what_needs_no_trainer_shows_how(capsys, shown):
+    with pytest.raises(SystemExit) as stop:
+        main([shown.partition(" ")[0], "--help"])
+    assert stop.value.code == 0
+    assert f"python -m lightning_ecinn {shown}" in capsys.readouterr().out

@@ -172,11 +172,3 @@ def test_a_checkpoint_without_class_means_says_how_to_build_them(folder, tmp_pat
     with pytest.raises(SystemExit):
         main(["explain", f"--ckpt_path={tmp_path / 'bare.ckpt'}", str(folder)])
     assert "has no class means yet" in capsys.readouterr().err
-
-
-def test_help_shows_how(capsys):
-    with pytest.raises(SystemExit) as stop:
-        main(["explain", "--help"])
-    assert stop.value.code == 0
-    said = capsys.readouterr().out
-    assert "python -m lightning_ecinn explain --ckpt_path pretrained:mnist digit.png" in said

@@ -96,11 +96,3 @@ def test_a_mistake_is_answered_in_one_sentence(network, tmp_path, words, sentenc
     assert line.startswith("error: ")
     assert sentence in line
     assert {path.name for path in tmp_path.iterdir()} == {"net.ckpt", "bare.ckpt"}
-
-
-def test_help_shows_how(capsys):
-    with pytest.raises(SystemExit) as stop:
-        main(["export", "--help"])
-    assert stop.value.code == 0
-    said = capsys.readouterr().out
-    assert "python -m lightning_ecinn export --ckpt_path pretrained:mnist --out model" in said
